@@ -1,0 +1,1 @@
+"""Pictures in, pictures out: decoding, drawing, masks."""
