@@ -1,6 +1,7 @@
 """One annotated split of a dataset as flat parallel arrays."""
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -63,21 +64,14 @@ class Annotations:
 
     def __post_init__(self) -> None:
         images, garments = len(self.image_id), len(self.category)
-        expected = {
-            "file_name": images,
-            "width": images,
-            "height": images,
-            "source": images,
+        per_garment = "annotation_id box area pair_id style scale occlusion zoom_in viewpoint"
+        expected = dict.fromkeys(("file_name", "width", "height", "source"), images)
+        expected |= dict.fromkeys(per_garment.split(), garments)
+        expected |= {
             "garment_offsets": images + 1,
             "garment_polygons": garments + 1,
             "rle_offsets": garments + 1,
-        } | {
-            name: garments
-            for name in (
-                "annotation_id", "box", "area", "pair_id", "style", "scale",
-                "occlusion", "zoom_in", "viewpoint",
-            )
-        }  # fmt: skip
+        }
         wrong = [
             f"{name}: {len(getattr(self, name))}, expected {count}"
             for name, count in expected.items()
@@ -101,10 +95,7 @@ class Annotations:
         """(points, 2) float32 arrays, one per polygon of the garment, in pixels."""
         first, last = self.garment_polygons[garment], self.garment_polygons[garment + 1]
         bounds = 2 * self.polygon_offsets[first : last + 1]
-        return [
-            self.polygon_points[start:end].reshape(-1, 2)
-            for start, end in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
+        return [self.polygon_points[start:end].reshape(-1, 2) for start, end in pairwise(bounds)]
 
     def rle(self, garment: int) -> bytes:
         """Compressed COCO counts of the garment's full-size mask."""

@@ -1,6 +1,7 @@
 """The three criteria of similarity and the weights of a query."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,7 +25,7 @@ class Weights:
         if not any(self):
             raise InputError("weights must not all be 0")
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[float]:
         return iter((self.color, self.texture, self.shape))
 
     @classmethod
