@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -62,6 +62,35 @@ class GuardSettings(Section):
     max_garment_drop: Fraction = Field(0.5, description="drop of garments per image")
 
 
+class WebSettings(Section):
+    """The search page and its HTTP API."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; beyond loopback use a token")
+    port: int = Field(8000, ge=0, le=65535)
+    token: SecretStr | None = Field(None, description="bearer token every request must carry")
+    hosts: tuple[str, ...] = Field(
+        (), description="names clients may use in the Host header besides loopback and plain ones"
+    )
+    max_upload_bytes: PositiveInt = Field(24 * 2**20, description="bytes of one request")
+    max_pixels: PositiveInt = Field(
+        64_000_000, description="width × height of an upload: what one decoding may cost in memory"
+    )
+    rate_per_minute: int | None = Field(
+        None, ge=0, description="requests per client; None: 600, off on loopback; 0: off"
+    )
+    search_workers: int = Field(0, ge=0, description="threads that search; 0: one per core")
+    detect_workers: PositiveInt = Field(1, description="pictures decoded and segmented at once")
+    queue: PositiveInt = Field(256, description="requests that may wait; beyond: 429")
+    body_seconds: PositiveFloat = Field(20.0, description="deadline to receive a request's body")
+    header_seconds: PositiveFloat = Field(10.0, description="deadline to receive its headers")
+    stop_seconds: PositiveInt = Field(10, description="requests under way may finish on a stop")
+    follow_seconds: float = Field(
+        1.0, ge=0, description="how often the lake is asked for a newer generation"
+    )
+    thumbnail_cache_bytes: PositiveInt = Field(64 * 2**20)
+    picture_cache: PositiveInt = Field(64, description="uploaded pictures kept for more queries")
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; `Settings.load` builds it with clear errors."""
 
@@ -78,6 +107,7 @@ class Settings(BaseSettings):
     image: ImageSettings = ImageSettings()
     segment: SegmentSettings = SegmentSettings()
     guard: GuardSettings = GuardSettings()
+    web: WebSettings = WebSettings()
 
     @classmethod
     def settings_customise_sources(
