@@ -91,6 +91,12 @@ class WebSettings(Section):
     picture_cache: PositiveInt = Field(64, description="uploaded pictures kept for more queries")
 
 
+class AlertSettings(Section):
+    """Who hears of a failed run, or of a night without one."""
+
+    webhook: str | None = Field(None, description="URL that alerts are posted to as JSON")
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; `Settings.load` builds it with clear errors."""
 
@@ -107,6 +113,7 @@ class Settings(BaseSettings):
     image: ImageSettings = ImageSettings()
     segment: SegmentSettings = SegmentSettings()
     guard: GuardSettings = GuardSettings()
+    alert: AlertSettings = AlertSettings()
     web: WebSettings = WebSettings()
 
     @classmethod
