@@ -1,0 +1,1 @@
+"""Thin Prefect tasks: resolve settings, make one library call, log a summary, leave artifacts."""

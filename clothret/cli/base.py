@@ -1,6 +1,7 @@
 """Options and output that commands share."""
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -75,3 +76,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     return str(value)
+
+
+def absolute(location: str) -> str:
+    """A local path made absolute (a flow may run elsewhere); a URL as it is."""
+    return location if "://" in location else os.path.abspath(os.path.expanduser(location))

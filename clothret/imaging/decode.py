@@ -59,17 +59,37 @@ def decode(
     return _shrink(pixels, max_side)
 
 
-def read_image(path: Path | str, **limits: int | None) -> NDArray[np.uint8]:
+def read_bytes(path: Path | str, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """Bytes of an encoded picture on the local disk.
+
+    Raises:
+        ImageError: the file cannot be read, or is larger than `max_bytes`.
+    """
+    try:
+        size = Path(path).stat().st_size
+        if size > max_bytes:
+            raise ImageError(f"{path}: {size:,} bytes, at most {max_bytes:,} allowed")
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def read_image(
+    path: Path | str,
+    *,
+    max_side: int | None = None,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+) -> NDArray[np.uint8]:
     """`decode` of a local file, with its path as the name in messages.
 
     Raises:
         ImageError: as `decode`, or the file cannot be read.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from None
-    return decode(data, name=str(path), **limits)  # type: ignore[arg-type]
+    data = read_bytes(path, max_bytes=max_bytes)
+    return decode(
+        data, name=str(path), max_side=max_side, max_bytes=max_bytes, max_pixels=max_pixels
+    )
 
 
 def image_size(data: bytes, *, name: str = "picture") -> tuple[int, int]:

@@ -1,0 +1,66 @@
+"""Task of the query flow."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.logging import get_run_logger
+
+from clothret.errors import InputError
+from clothret.imaging.decode import read_bytes
+from clothret.query import QueryResult, QuerySession, open_session
+from clothret.settings import Settings
+from clothret.types import Weights
+from tasks.artifacts import artifact_key, publish_picture, publish_table
+
+
+@task(name="search-catalog")
+def search_catalog(
+    catalog: str,
+    image: str | None,
+    garment_id: str | None,
+    garment: int | None,
+    box: tuple[float, float, float, float] | None,
+    weights: str,
+    where: str | None,
+    k: int,
+    lake: str | None,
+) -> dict[str, Any]:
+    """Query a catalog and publish the hits; the contract's JSON of `clothret query`.
+
+    Raises:
+        InputError: neither or both of `image` and `garment_id`.
+    """
+    if (image is None) == (garment_id is None):
+        raise InputError("give image or garment_id, one of them")
+    session = open_session(Settings.load(lake=lake), catalog)
+    asked = {"weights": Weights.parse(weights), "where": where, "k": k}
+    if garment_id is not None:
+        result = session.query_garment(garment_id, **asked)
+    else:
+        session.check(where)
+        result = session.query(
+            read_bytes(str(image)), garment=garment, box=box, name=str(image), **asked
+        )
+    get_run_logger().info(
+        "%s: %d hits of generation %s", catalog, len(result.hits), result.generation
+    )
+    _publish(session, result)
+    return result.to_dict()
+
+
+def _publish(session: QuerySession, result: QueryResult) -> None:
+    answer = result.to_dict()
+    rows = [
+        {name: hit[name] for name in ("item_id", "score", "color", "texture", "shape")}
+        | {name: str(value) for name, value in hit["metadata"].items()}
+        for hit in answer["hits"]
+    ]
+    title = result.note or f"{len(rows)} items, generation {result.generation}"
+    publish_table(rows, artifact_key("hits", session.catalog), title)
+    if rows:
+        with tempfile.TemporaryDirectory() as folder:
+            picture = Path(folder) / "hits.jpg"
+            result.sheet(picture)
+            publish_picture(picture, artifact_key("hits-picture", session.catalog), title)
