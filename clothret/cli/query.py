@@ -74,15 +74,15 @@ def query(
     as_json: bool,
 ) -> None:
     """The garments most like the one in IMAGE, by color, texture and shape."""
-    from clothret.imaging.decode import read_bytes
-    from clothret.query import open_session
-
     if (image is None) == (garment_id is None):
         raise click.UsageError("give an IMAGE or a --garment-id")
     if garment_id is not None and (garment is not None or box is not None):
         raise click.UsageError("--garment and --box go with an IMAGE")
     if garment is not None and box is not None:
         raise click.UsageError("give --garment or --box, not both")
+    from clothret.imaging.decode import read_bytes
+    from clothret.query import open_session
+
     session = open_session(settings_for(lake), catalog)
     if garment_id is not None:
         result = session.query_garment(garment_id, weights=weights, where=where, k=k)
