@@ -1,0 +1,13 @@
+"""Generated garments and scenes: the embedded default data and the ground truth of the criteria."""
+
+from clothret.synth.garment import render_garment
+from clothret.synth.spec import TEXTURES, GarmentSpec, Shape, random_shape, random_spec
+
+__all__ = [
+    "TEXTURES",
+    "GarmentSpec",
+    "Shape",
+    "random_shape",
+    "random_spec",
+    "render_garment",
+]

@@ -1,0 +1,315 @@
+"""The pieces of cloth a garment is sewn from, as outlines in body units."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from clothret.synth.pose import Points, Pose, limb, ribbon, spline
+from clothret.synth.spec import SLEEVELESS, SLINGS, GarmentSpec, Shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stroke:
+    """A seam, a button band or a pocket's edge drawn on a piece.
+
+    Attributes:
+        points: (N, 2) body units.
+        width: breadth in body units.
+        dark: share of the light it takes, negative for one that is lighter.
+    """
+
+    points: Points
+    width: float = 0.03
+    dark: float = 0.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """One piece of cloth, painted over the pieces before it.
+
+    Attributes:
+        outline: (N, 2) closed, body units.
+        origin: where its texture starts; `axis`: unit vector along its length.
+        tone: factor on its light; below 1 for linings and what lies behind.
+        strokes: drawn on it.
+        layer: "behind" the body, on the "body", or over the body's "front" (sleeves).
+    """
+
+    outline: Points
+    origin: tuple[float, float] = (0.0, 0.0)
+    axis: tuple[float, float] = (0.0, 1.0)
+    tone: float = 1.0
+    strokes: tuple[Stroke, ...] = field(default=())
+    layer: str = "body"
+
+
+def _mirror(points: Points) -> Points:
+    return (points * np.array([-1, 1], np.float32))[::-1]
+
+
+def _array(*points: tuple[float, float]) -> Points:
+    return np.array(points, np.float32)
+
+
+def neck_curve(shape: Shape) -> Points:
+    """From the neck's left point to its right one, along the neckline."""
+    deep = shape.neck_depth
+    if shape.neckline == "turtle":
+        return _array((-0.36, 0.02), (-0.31, -0.36), (0.31, -0.36), (0.36, 0.02))
+    if shape.neckline == "v":
+        half = 0.40 + 0.1 * deep
+        return _array((-half, 0.02), (0.0, 0.55 + 0.85 * deep), (half, 0.02))
+    if shape.neckline == "collar":
+        return _array((-0.36, -0.04), (0.0, 0.40 + 0.35 * deep), (0.36, -0.04))
+    if shape.neckline == "square":
+        half, low = 0.52 + 0.1 * deep, 0.45 + 0.45 * deep
+        return _array((-half - 0.03, 0.06), (-half, low), (half, low), (half + 0.03, 0.06))
+    half, low = (0.70, 0.20 + 0.12 * deep) if shape.neckline == "boat" else (
+        0.40 + 0.16 * deep, 0.28 + 0.5 * deep
+    )  # fmt: skip
+    angle = np.linspace(np.pi, 0, 13)
+    return np.stack([half * np.cos(angle), 0.03 + low * np.sin(angle)], 1).astype(np.float32)
+
+
+def _half_width(shape: Shape, height: float) -> float:
+    """Breadth from the middle to the side seam at a height below the armpit."""
+    swing = 0.16 + 0.34 * shape.flare
+    knots = [
+        (1.0, 0.86 + 0.20 * shape.fit),
+        (2.0, 0.77 + 0.30 * shape.fit - 0.14 * shape.waist * (1 - shape.fit)),
+        (2.9, 0.92 + 0.24 * shape.fit + 0.10 * shape.flare),
+    ]
+    if height <= 2.9:
+        heights, halves = zip(*knots, strict=True)
+        return float(np.interp(height, heights, halves))
+    return knots[-1][1] + (height - 2.9) * swing * (0.45 if shape.flare < 0.3 else 1.0) * 0.8
+
+
+def _side(shape: Shape, armpit: tuple[float, float], length: float) -> Points:
+    """Right side seam from the armpit down to the hem, smooth."""
+    heights = [1.5, 2.0, 2.5, 2.9, 3.8, 4.8, 5.8]
+    knots = [armpit] + [(_half_width(shape, y), y) for y in heights if y < length - 0.25]
+    return spline([*knots, (_half_width(shape, length), length)])
+
+
+def _hem(shape: Shape, length: float) -> Points:
+    """From the right end of the hem to the left one, sagging in the middle."""
+    half = _half_width(shape, length)
+    across = np.linspace(1, -1, 11)
+    sag = 0.06 + 0.22 * shape.hem * (length < 3.7)
+    return np.stack([half * across, length + sag * (1 - across**2)], 1).astype(np.float32)
+
+
+def _bodice(spec: GarmentSpec) -> tuple[Points, Points]:
+    """(neckline left to right, right edge from the neck to the hem) of the torso."""
+    shape = spec.shape
+    if spec.category in SLINGS:
+        neck = _array((-0.66, 0.66), (-0.36, 0.74), (0.0, 0.80 + 0.4 * shape.neck_depth))
+        if spec.shape.neckline == "square":
+            neck = _array((-0.66, 0.66), (-0.3, 0.66), (0.0, 0.66))
+        neck = np.concatenate([neck, _mirror(neck)[1:]])
+        edge = _array((0.66, 0.66), (0.78, 0.86))
+        armpit = (0.86 + 0.12 * shape.fit, 1.1)
+    elif spec.category in SLEEVELESS:
+        neck = neck_curve(shape)
+        tip = max(0.76, float(neck[-1, 0]) + 0.16)
+        edge = spline([(tip, 0.14), (tip - 0.07, 0.55), (0.87 + 0.12 * shape.fit, 1.08)])
+        armpit = (0.87 + 0.12 * shape.fit, 1.08)
+    else:
+        neck = neck_curve(shape)
+        edge = _array((0.98 + 0.12 * shape.fit, 0.2))
+        armpit = (0.88 + 0.2 * shape.fit, 1.05 + 0.2 * shape.fit)
+    return neck, np.concatenate([edge, _side(shape, armpit, shape.length)])
+
+
+def _hem_strokes(spec: GarmentSpec) -> list[Stroke]:
+    hem = _hem(spec.shape, spec.shape.length - 0.1)
+    return [Stroke(hem * np.array([0.99, 1], np.float32), 0.025, 0.22)]
+
+
+def _neck_strokes(spec: GarmentSpec, neck: Points) -> list[Stroke]:
+    """A rib along the neckline, or a shirt's collar and buttons."""
+    lowest = float(neck[:, 1].max())
+    if spec.shape.neckline == "collar":
+        flap = _array((0.36, -0.04), (0.50, 0.42), (0.10, lowest + 0.02), (0.0, lowest))
+        buttons = [
+            Stroke(_array((0.02, y), (0.021, y)), 0.075, 0.45)
+            for y in np.arange(lowest + 0.3, min(spec.shape.length, 3.0) - 0.1, 0.42)
+        ]
+        band = _array((0.0, lowest), (0.0, spec.shape.length + 0.1))
+        return [Stroke(flap), Stroke(_mirror(flap)), Stroke(band, 0.03, 0.22), *buttons]
+    rib = neck * np.array([1.08, 1.0], np.float32) + np.array([0, 0.09], np.float32)
+    return [Stroke(rib, 0.025, 0.2)]
+
+
+def _pleats(spec: GarmentSpec, top: float) -> list[Stroke]:
+    """Soft vertical lines of a flared skirt, fanning out from the waist."""
+    length = spec.shape.length
+    count = 3 + round(6 * spec.shape.flare)
+    low, high = _half_width(spec.shape, length), _half_width(spec.shape, max(top, 1.2))
+    return [
+        Stroke(_array((high * x * 0.9, top + 0.35), (low * x, length + 0.2)), 0.07, 0.14)
+        for x in np.linspace(-0.84, 0.84, count)
+    ]
+
+
+def _torso(spec: GarmentSpec) -> list[Piece]:
+    neck, right = _bodice(spec)
+    outline = np.concatenate([neck, right, _hem(spec.shape, spec.shape.length), _mirror(right)])
+    strokes = _hem_strokes(spec) + _neck_strokes(spec, neck)
+    if spec.family == "dress":
+        waist = np.linspace(-1, 1, 9)[:, None] * np.array([_half_width(spec.shape, 2.0), 0])
+        waist = (waist + np.array([0, 2.0])).astype(np.float32)
+        strokes += [Stroke(waist, 0.04 + 0.09 * (spec.shape.hem > 0.6), 0.3)]
+        strokes += _pleats(spec, 2.05) if spec.shape.flare > 0.35 else []
+    pieces = [Piece(outline, strokes=tuple(strokes))]
+    if spec.category in SLINGS:
+        for side in (-1, 1):
+            middle = _array((side * 0.46, 0.0), (side * 0.55, 0.4), (side * 0.6, 0.74))
+            edges = ribbon(spline(middle), [0.05 + 0.07 * spec.shape.hem] * 2)
+            pieces.append(Piece(np.concatenate([edges[0], edges[1][::-1]])))
+    return pieces
+
+
+def _fronts(spec: GarmentSpec) -> list[Piece]:
+    """Left and right front of a jacket or coat, with lapels and buttons."""
+    shape = spec.shape
+    _, right = _bodice(spec)
+    neck = _array((0.42, 0.0))
+    break_y = 0.9 + 0.7 * shape.neck_depth
+    gap = 0.02 if shape.opening == 0 else 0.10 + 0.34 * shape.opening
+    spread = gap if shape.opening == 0 else gap + 0.12 + 0.2 * shape.opening
+    hem = _hem(shape, shape.length)
+    hem = hem[hem[:, 0] > spread]
+    inner = _array((spread, shape.length + 0.06), (gap, break_y))
+    outline = np.concatenate([neck, right, hem, inner])
+    lapel = _array((0.42, 0.0), (0.62, 0.42), (0.5, 0.55), (0.56, 0.66), (gap, break_y))
+    pocket_y = min(2.5, shape.length - 0.5)
+    pocket = _array((0.42, pocket_y), (0.78, pocket_y - 0.04))
+    pieces = []
+    for side, edge in ((-1, 0.10), (1, -0.10)):
+        mirrored = np.array([side, 1], np.float32)
+        shifted = outline.copy()
+        if shape.opening == 0:  # the right front overlaps the left one
+            shifted[-2:, 0] += edge if side == 1 else -edge
+        strokes = [Stroke(lapel * mirrored, 0.03, 0.3), Stroke(pocket * mirrored, 0.04, 0.3)]
+        strokes += _hem_strokes(spec)
+        if side == 1 and shape.opening == 0:
+            strokes += [
+                Stroke(_array((0.0, y), (0.001, y)), 0.10, 0.5)
+                for y in np.arange(break_y + 0.15, min(shape.length, 3.2) - 0.1, 0.45)
+            ]
+        pieces.append(Piece(shifted * mirrored, strokes=tuple(strokes)))
+    return pieces
+
+
+def _sleeve(spec: GarmentSpec, pose: Pose, side: int) -> Piece:
+    """From the shoulder's tip and the armpit down the arm; drawn over the torso."""
+    shape = spec.shape
+    middle = limb(pose, side, "arm", last=shape.sleeve)
+    top = 0.33 + 0.10 * shape.fit + (0.05 if spec.family == "outerwear" else 0.0)
+    short = shape.sleeve < 0.6
+    end = 0.24 + 0.24 * shape.sleeve_width if short else 0.19 + 0.26 * shape.sleeve_width**2
+    first, second = ribbon(middle, [top, (top + end) / 2 + 0.01, end])
+    outer, inner = (second, first) if side == 1 else (first, second)
+    _, edge = _bodice(spec)
+    mirrored = np.array([side, 1], np.float32)
+    tip, armpit = edge[0] * mirrored, edge[1] * mirrored
+    skip = 3 if short else 2  # the cap of the sleeve is sewn to the shoulder, not round
+    outline = np.concatenate([tip[None], outer[skip:], inner[: skip - 1 : -1], armpit[None]])
+    axis = middle[-1] - middle[0]
+    axis /= np.linalg.norm(axis)
+    return Piece(
+        np.concatenate([outline, (tip + armpit)[None] / 2 - mirrored * [0.06, 0]]).astype(
+            np.float32
+        ),
+        origin=(float(middle[0, 0]), float(middle[0, 1])),
+        axis=(float(axis[0]), float(axis[1])),
+        strokes=(Stroke(np.stack([first[-2], second[-2]]), 0.03, 0.25),),
+        layer="front",
+    )
+
+
+def _lining(spec: GarmentSpec) -> Piece:
+    """Inside of the back, seen where nobody wears the garment: at the neck, between the fronts."""
+    neck, right = _bodice(spec)
+    if spec.family == "outerwear":
+        collar = _array((-0.42, 0.0), (0.0, 0.14), (0.42, 0.0))
+        body = np.concatenate([right, _hem(spec.shape, spec.shape.length - 0.08)])
+        return Piece(np.concatenate([collar, body, _mirror(right)]), tone=0.5, layer="behind")
+    half = float(np.abs(neck[:, 0]).max())
+    low = float(neck[:, 1].max())
+    angle = np.linspace(np.pi, 0, 9)
+    collar = np.stack([half * np.cos(angle), 0.02 + 0.14 * np.sin(angle)], 1)
+    outline = np.concatenate([collar, _array((half, low), (-half, low))])
+    return Piece(outline.astype(np.float32), tone=0.55, layer="behind")
+
+
+def _trousers(spec: GarmentSpec, pose: Pose) -> list[Piece]:
+    shape = spec.shape
+    waist_y = 2.3 - 0.4 * shape.waist
+    waist, hip = 0.76 + 0.08 * shape.fit, 0.96 + 0.10 * shape.fit
+    reach = (shape.length - 3.05) / (1.95 + 2.05)
+    knee, end = 0.33 + 0.22 * shape.leg, 0.20 + 0.42 * shape.leg**1.5
+    widths = [0.50 + 0.05 * shape.leg, knee + 0.08, knee, (knee + end) / 2, end]
+    if shape.length < 5.2:
+        widths = [0.50 + 0.05 * shape.leg, 0.46 + 0.16 * shape.leg, 0.42 + 0.26 * shape.leg]
+    pieces = []
+    for side in (-1, 1):
+        middle = limb(pose, side, "leg", first=0.12, last=reach)
+        first, second = ribbon(middle, widths)
+        outer, inner = (second, first) if side == 1 else (first, second)
+        outer, inner = (outer, inner) if side * outer[0, 0] > side * inner[0, 0] else (inner, outer)
+        top = _array((-0.02 * side, waist_y), (waist * side, waist_y), (hip * side, 2.85))
+        crotch = _array((-0.02 * side, 3.5))
+        axis = middle[-1] - middle[0]
+        axis /= np.linalg.norm(axis)
+        strokes = [
+            Stroke(top[:2] + np.array([0, 0.2], np.float32), 0.03, 0.3),
+            Stroke(_array((0.66 * side, waist_y + 0.22), (0.9 * side, 2.85)), 0.03, 0.25),
+            Stroke(np.stack([outer[-2], inner[-2]]), 0.03, 0.22),
+        ]
+        if side == 1:
+            strokes.append(Stroke(_array((0.0, waist_y), (0.0, 3.3)), 0.035, 0.3))
+        pieces.append(
+            Piece(
+                np.concatenate([top, outer, inner[::-1], crotch]),
+                origin=(0.0, waist_y),
+                axis=(float(axis[0]), float(axis[1])),
+                strokes=tuple(strokes),
+            )
+        )
+    return pieces
+
+
+def _skirt(spec: GarmentSpec) -> list[Piece]:
+    shape = spec.shape
+    waist_y = 2.2 - 0.3 * shape.waist
+    right = spline(
+        [(0.74 + 0.06 * shape.fit, waist_y), (0.96 + 0.14 * shape.flare, 2.85)]
+        + [(_half_width(shape, y), y) for y in (3.5, 4.5, 5.5) if y < shape.length - 0.25]
+        + [(_half_width(shape, shape.length), shape.length)]
+    )
+    band = _array((-0.8, waist_y + 0.18), (0.8, waist_y + 0.18))
+    strokes = [Stroke(band, 0.03, 0.3), *_hem_strokes(spec)]
+    strokes += _pleats(spec, waist_y) if shape.flare > 0.25 else []
+    outline = np.concatenate([right, _hem(shape, shape.length), _mirror(right)])
+    return [Piece(outline, origin=(0.0, waist_y), strokes=tuple(strokes))]
+
+
+def cut(spec: GarmentSpec, pose: Pose, *, worn: bool = True) -> list[Piece]:
+    """The pieces of a garment in the order they are painted, posed as the body is.
+
+    Args:
+        worn: nobody's neck hides the inside of the back otherwise.
+    """
+    if spec.family == "trousers":
+        return _trousers(spec, pose)
+    if spec.family == "skirt":
+        return _skirt(spec)
+    pieces = _fronts(spec) if spec.family == "outerwear" else _torso(spec)
+    if not worn and spec.category not in SLINGS and spec.shape.neckline != "turtle":
+        pieces.insert(0, _lining(spec))
+    if spec.shape.sleeve > 0:
+        pieces += [_sleeve(spec, pose, side) for side in (-1, 1)]
+    return pieces
