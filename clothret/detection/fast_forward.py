@@ -1,0 +1,241 @@
+"""The forward pass of a trained Mask R-CNN at inference speed, in three replaceable pieces.
+
+What differs from calling torchvision's model, and what each brought is in
+`benchmarks/results/segmentation.md`:
+
+- 100 proposals instead of 1000;
+- batch norms folded into the convolutions before them;
+- channels-last, and bfloat16 where the CPU multiplies it natively. The last layers of the RPN
+  and of the box head stay float32: torchvision's `BoxCoder` casts anchors to the deltas' type,
+  and bfloat16 rounds a coordinate of 300 px to steps of 2;
+- one picture at a time on a CPU: batches bring nothing there, and what is found in a picture
+  does not depend on its neighbors.
+
+Masks stay as the head's small grids; `clothret.imaging.masks.paste_to_rle` makes them run
+lengths without a full-size picture of them.
+"""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import concat_box_prediction_layers
+from torchvision.ops import FrozenBatchNorm2d
+
+PROPOSALS = 100
+STRIDE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Garments of one picture in the network's pixels.
+
+    Attributes:
+        boxes: (N, 4) float32 x1, y1, x2, y2.
+        scores: (N,) float32, falling.
+        labels: (N,) int64, from 1.
+        grids: (N, M, M) float32 in [0, 1], the mask of each garment within its box.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    grids: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The three networks between which torchvision's box logic runs.
+
+    Attributes:
+        pyramid: (N, 3, H, W) float32 → features by level, RPN logits and RPN deltas per level.
+        boxes: (R, C, 7, 7) float32 → (R, K) logits, (R, 4K) deltas.
+        masks: (R, C, 14, 14) float32 → (R, K, M, M) logits.
+    """
+
+    pyramid: Callable[[Tensor], tuple[OrderedDict[str, Tensor], list[Tensor], list[Tensor]]]
+    boxes: Callable[[Tensor], tuple[Tensor, Tensor]]
+    masks: Callable[[Tensor], Tensor]
+
+
+def native_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16, AMX or Arm's BF16)."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def fold_batch_norm(module: nn.Module) -> nn.Module:
+    """A copy of `module` whose batch norms are folded into the convolutions just before them.
+
+    A convolution and the batch norm registered after it in the same parent are taken for a pair,
+    as in torchvision's bodies.
+    """
+    module = copy.deepcopy(module).eval()
+    for parent in list(module.modules()):
+        names = list(parent._modules)
+        for first, second in pairwise(names):
+            convolution, norm = parent._modules[first], parent._modules[second]
+            if not isinstance(convolution, nn.Conv2d) or norm is None:
+                continue
+            if isinstance(norm, FrozenBatchNorm2d):
+                norm = _thaw(norm)
+            if isinstance(norm, nn.BatchNorm2d) and norm.num_features == convolution.out_channels:
+                parent._modules[first] = fuse_conv_bn_eval(convolution, norm)
+                parent._modules[second] = nn.Identity()
+    return module
+
+
+def _thaw(frozen: FrozenBatchNorm2d) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(len(frozen.weight), eps=frozen.eps).eval()
+    norm.load_state_dict(frozen.state_dict(), strict=False)
+    return norm
+
+
+def torch_pieces(model: MaskRCNN, device: torch.device, precision: torch.dtype) -> Pieces:
+    """The model's own layers as `Pieces`, folded, channels-last, in `precision`."""
+
+    def prepare(module: nn.Module, dtype: torch.dtype = precision) -> nn.Module:
+        return module.to(device, dtype, memory_format=torch.channels_last).eval()
+
+    backbone = prepare(fold_batch_norm(model.backbone))
+    head = copy.deepcopy(model.rpn.head)
+    shared = prepare(head.conv)
+    logits_of, deltas_of = (
+        prepare(layer, torch.float32) for layer in (head.cls_logits, head.bbox_pred)
+    )
+    levels = getattr(model.rpn, "levels", None)
+    box_head = prepare(copy.deepcopy(model.roi_heads.box_head))
+    box_predictor = prepare(copy.deepcopy(model.roi_heads.box_predictor), torch.float32)
+    mask_head = prepare(
+        nn.Sequential(
+            fold_batch_norm(model.roi_heads.mask_head),
+            copy.deepcopy(model.roi_heads.mask_predictor),
+        )
+    )
+
+    def pyramid(batch: Tensor) -> tuple[OrderedDict[str, Tensor], list[Tensor], list[Tensor]]:
+        features = backbone(batch.to(precision))
+        chosen = [features[name] for name in levels or features]
+        hidden = [shared(level).float() for level in chosen]
+        floats = OrderedDict((name, level.float()) for name, level in features.items())
+        return floats, [logits_of(h) for h in hidden], [deltas_of(h) for h in hidden]
+
+    def boxes(pooled: Tensor) -> tuple[Tensor, Tensor]:
+        return box_predictor(box_head(pooled.to(precision)).float())
+
+    def masks(pooled: Tensor) -> Tensor:
+        return mask_head(pooled.to(precision, memory_format=torch.channels_last)).float()
+
+    return Pieces(pyramid, boxes, masks)
+
+
+class FastForward:
+    """Pictures → `Found`, by `pieces` and torchvision's own proposal and box logic.
+
+    Args:
+        model: Mask R-CNN in evaluation mode; its layers are copied, it is not changed.
+        pieces: made from the model's layers.
+        device: where the box logic runs.
+        score_threshold: garments below are dropped before their masks are computed.
+        max_garments: kept per picture, by falling score.
+        proposals: regions that the box head looks at.
+    """
+
+    def __init__(
+        self,
+        model: MaskRCNN,
+        pieces: Pieces,
+        *,
+        device: torch.device,
+        score_threshold: float,
+        max_garments: int,
+        proposals: int = PROPOSALS,
+    ) -> None:
+        self.pieces = pieces
+        self.device = device
+        transform = model.transform
+        self.min_size, self.max_size = transform.min_size[-1], transform.max_size
+        self.mean = np.asarray(transform.image_mean, np.float32) * 255
+        self.std = np.asarray(transform.image_std, np.float32) * 255
+        self.rpn = copy.copy(model.rpn)
+        self.rpn._post_nms_top_n = {"training": proposals, "testing": proposals}
+        self.roi = copy.copy(model.roi_heads)
+        self.roi.score_thresh = score_threshold
+        self.roi.detections_per_img = max_garments
+
+    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) at which a picture of `size` enters the network."""
+        scale = min(self.min_size / min(size), self.max_size / max(size))
+        return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
+
+    def enter(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(h, w, 3) float32: `image` resized and normalized as the network expects."""
+        height, width = self.input_size(image.shape[:2])
+        shrinks = height < image.shape[0]
+        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        resized = cv2.resize(image, (width, height), interpolation=way)
+        return (resized.astype(np.float32) - self.mean) / self.std
+
+    @torch.inference_mode()
+    def __call__(self, entered: list[NDArray[np.float32]]) -> list[Found]:
+        """What is in pictures by `enter`; batch those of like shape, as the largest pads all."""
+        sizes = [picture.shape[:2] for picture in entered]
+        batch = self._batch(entered)
+        features, logits, deltas = self.pieces.pyramid(batch)
+        proposals = self._propose(batch, sizes, logits, deltas)
+        pooled = self.roi.box_roi_pool(features, proposals, sizes)
+        classes, regression = self.pieces.boxes(pooled)
+        boxes, scores, labels = self.roi.postprocess_detections(
+            classes, regression, proposals, sizes
+        )
+        grids = self._grids(features, boxes, labels, sizes)
+        return [
+            Found(b.cpu().numpy(), s.cpu().numpy(), n.cpu().numpy(), g)
+            for b, s, n, g in zip(boxes, scores, labels, grids, strict=True)
+        ]
+
+    def _batch(self, entered: list[NDArray[np.float32]]) -> Tensor:
+        height, width = (
+            -(-max(picture.shape[axis] for picture in entered) // STRIDE) * STRIDE
+            for axis in (0, 1)
+        )
+        batch = np.zeros((len(entered), height, width, 3), np.float32)
+        for row, picture in zip(batch, entered, strict=True):
+            row[: picture.shape[0], : picture.shape[1]] = picture
+        return torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device)
+
+    def _propose(
+        self,
+        batch: Tensor,
+        sizes: list[tuple[int, int]],
+        logits: list[Tensor],
+        deltas: list[Tensor],
+    ) -> list[Tensor]:
+        anchors = self.rpn.anchor_generator(ImageList(batch, sizes), logits)
+        per_level = [level[0].numel() for level in logits]
+        objectness, regression = concat_box_prediction_layers(logits, deltas)
+        boxes = self.rpn.box_coder.decode(regression, anchors).view(len(sizes), -1, 4)
+        return self.rpn.filter_proposals(boxes, objectness, sizes, per_level)[0]
+
+    def _grids(
+        self,
+        features: OrderedDict[str, Tensor],
+        boxes: list[Tensor],
+        labels: list[Tensor],
+        sizes: list[tuple[int, int]],
+    ) -> list[NDArray[np.float32]]:
+        every = torch.cat(labels)
+        if not len(every):
+            return [np.zeros((0, 1, 1), np.float32) for _ in sizes]
+        logits = self.pieces.masks(self.roi.mask_roi_pool(features, boxes, sizes))
+        own = logits[torch.arange(len(every), device=logits.device), every].sigmoid()
+        return [grid.cpu().numpy() for grid in own.split([len(label) for label in labels])]
