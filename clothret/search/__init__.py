@@ -1,0 +1,8 @@
+"""Search: any weights of color, texture and shape, any filter, the right rows."""
+
+from clothret.search.filters import check_where
+from clothret.search.hits import Hits
+from clothret.search.index import Index
+from clothret.search.segment import SegmentInfo, merge_segments, write_segment
+
+__all__ = ["Hits", "Index", "SegmentInfo", "check_where", "merge_segments", "write_segment"]
