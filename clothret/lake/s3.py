@@ -4,53 +4,23 @@ import builtins
 import contextlib
 import hashlib
 import io
-import logging
-import os
-import random
 import shutil
-import threading
 import time
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    ResponseStreamingError,
-)
+from botocore.exceptions import IncompleteReadError
 
 from clothret.errors import ConflictError, InputError, NotFoundError, StorageError
+from clothret.lake.s3_client import ATTEMPTS, TIMEOUT, S3Client, endpoint, request
 from clothret.lake.storage import Entry, Storage, Token, check_path
 from clothret.settings import cache_dir
 
-logger = logging.getLogger(__name__)
-
-ATTEMPTS = 7
-FIRST_DELAY = 0.1  # seconds, doubled after each attempt: at most about 6 s in all
-TIMEOUT = 30.0  # seconds to connect, and between two reads
 PART = 64 * 2**20  # bytes of one part of a large upload
 THREADS = 16  # concurrent downloads of a tree
-
-_PASSING = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
-_PASSING_CODES = {
-    "RequestTimeout",
-    "SlowDown",
-    "Throttling",
-    "InternalError",
-    "RequestTimeTooSkewed",
-}
-_MISSING_CODES = {"NoSuchKey", "404", "NotFound"}
-_CONFLICT_CODES = {"PreconditionFailed", "412", "ConditionalRequestConflict"}
-_Result = TypeVar("_Result")
 
 
 class S3Storage(Storage):
@@ -58,9 +28,7 @@ class S3Storage(Storage):
 
     Args:
         url: `s3://bucket` or `s3://bucket/prefix`.
-        attempts: tries of one operation, the first included, with jittered exponential pauses;
-            connection faults, 5xx, throttling and truncated bodies are tried again, nothing else.
-        timeout: seconds without a byte before an attempt counts as failed.
+        attempts, timeout: as `S3Client`.
     """
 
     is_local = False
@@ -72,16 +40,14 @@ class S3Storage(Storage):
         self.bucket = parts.netloc
         self.prefix = parts.path.strip("/")
         self.url = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
-        self.attempts = attempts
-        self.timeout = timeout
-        self._made: dict[int, Any] = {}
-        self._making = threading.Lock()
+        self._client = S3Client(self.url, attempts, timeout)
+        self._call = self._client.call
 
     def __repr__(self) -> str:
         return f"S3Storage({self.url!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.url, self.attempts, self.timeout)
+        return _reopen, (self.url, self._client.attempts, self._client.timeout)
 
     def read_bytes(self, path: str) -> bytes:
         data, _ = self.read_versioned(path)
@@ -102,7 +68,7 @@ class S3Storage(Storage):
         page: dict[str, str] = {}
         while True:
             where = {"Bucket": self.bucket, "Prefix": start, **page}
-            answer = self._call(prefix, _request("list_objects_v2", where))
+            answer = self._call(prefix, request("list_objects_v2", where))
             entries += [
                 Entry(
                     item["Key"][cut:],
@@ -126,7 +92,7 @@ class S3Storage(Storage):
         for first in range(0, len(keys), 1000):
             batch = {"Objects": keys[first : first + 1000], "Quiet": True}
             where = {"Bucket": self.bucket, "Delete": batch}
-            answer = self._call(prefix, _request("delete_objects", where))
+            answer = self._call(prefix, request("delete_objects", where))
             if answer.get("Errors"):
                 raise StorageError(f"{self.url}/{prefix}: not deleted: {answer['Errors'][0]}")
 
@@ -226,7 +192,7 @@ class S3Storage(Storage):
                     "Key": upload["Key"],
                     "UploadId": upload["UploadId"],
                 }
-                self._call(prefix, _request("abort_multipart_upload", target))
+                self._call(prefix, request("abort_multipart_upload", target))
                 removed.append(upload["Key"])
         return removed
 
@@ -237,7 +203,7 @@ class S3Storage(Storage):
         return {"Bucket": self.bucket, "Key": self._key(path)}
 
     def _cache(self) -> Path:
-        mark = hashlib.sha256(f"{_endpoint()}\0{self.url}".encode()).hexdigest()[:16]
+        mark = hashlib.sha256(f"{endpoint()}\0{self.url}".encode()).hexdigest()[:16]
         return cache_dir() / "s3" / mark
 
     def _head(self, path: str) -> dict[str, Any] | None:
@@ -254,7 +220,7 @@ class S3Storage(Storage):
             while data := file.read(PART):
                 number = len(parts) + 1
                 piece = {**target, "PartNumber": number, "Body": data}
-                answer = self._call(path, _request("upload_part", piece))
+                answer = self._call(path, request("upload_part", piece))
                 parts.append({"PartNumber": number, "ETag": answer["ETag"]})
         return parts
 
@@ -278,39 +244,6 @@ class S3Storage(Storage):
             beside.replace(target)
         finally:
             beside.unlink(missing_ok=True)
-
-    def _call(self, path: str, operation: Callable[[Any], _Result]) -> _Result:
-        """Run `operation(client)` with retries; translate what remains."""
-        for attempt in range(self.attempts):
-            try:
-                return operation(self._client())
-            except (BotoCoreError, ClientError, OSError) as error:
-                if not _passing(error) or attempt + 1 == self.attempts:
-                    raise self._translated(path, error) from error
-                delay = FIRST_DELAY * 2**attempt * random.uniform(0.5, 1.5)
-                logger.warning("%s/%s: %s; again in %.1f s", self.url, path, error, delay)
-                time.sleep(delay)
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _translated(self, path: str, error: Exception) -> Exception:
-        code = error.response["Error"].get("Code", "") if isinstance(error, ClientError) else ""
-        where = f"{self.url}/{path}"
-        if code in _MISSING_CODES:
-            return NotFoundError(f"{where}: no such object")
-        if code == "NoSuchBucket":
-            return StorageError(f"{where}: no bucket {self.bucket}")
-        if code in _CONFLICT_CODES:
-            return ConflictError(f"{where}: changed by another writer")
-        return StorageError(f"{where}: {error}")
-
-    def _client(self) -> Any:
-        """One client per process: connections must not cross a fork."""
-        process = os.getpid()
-        if process not in self._made:
-            with self._making:
-                if process not in self._made:
-                    self._made[process] = _new_client(self.timeout)
-        return self._made[process]
 
 
 class _RangeReader(io.RawIOBase):
@@ -354,37 +287,3 @@ class _RangeReader(io.RawIOBase):
 
 def _reopen(url: str, attempts: int, timeout: float) -> S3Storage:
     return S3Storage(url, attempts=attempts, timeout=timeout)
-
-
-def _request(name: str, arguments: dict[str, Any]) -> Callable[[Any], Any]:
-    """The operation `name` of an S3 client with `arguments`, to be called later."""
-    return lambda s3: getattr(s3, name)(**arguments)
-
-
-def _endpoint() -> str | None:
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "FSSPEC_S3_ENDPOINT_URL")
-    return next((os.environ[name] for name in names if os.environ.get(name)), None)
-
-
-def _new_client(timeout: float) -> Any:
-    endpoint = _endpoint()
-    config = Config(
-        connect_timeout=min(timeout, 10.0),
-        read_timeout=timeout,
-        retries={"total_max_attempts": 1},  # `_call` retries, bodies included
-        max_pool_connections=2 * THREADS,
-        request_checksum_calculation="when_required",  # other stores know no trailing checksums
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if endpoint else "auto"},
-    )
-    session = botocore.session.get_session()
-    region = session.get_config_variable("region") or "us-east-1"
-    return session.create_client("s3", region_name=region, endpoint_url=endpoint, config=config)
-
-
-def _passing(error: Exception) -> bool:
-    """Whether trying again may help."""
-    if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status >= 500 or status == 429 or error.response["Error"]["Code"] in _PASSING_CODES
-    return isinstance(error, _PASSING)

@@ -159,7 +159,7 @@ def test_unknown_schemes_and_missing_buckets_are_refused(s3_url: str) -> None:
     for url in ("ftp://host/x", "s3:///x", ""):
         with pytest.raises(InputError):
             open_storage(url)
-    with pytest.raises(StorageError, match="no bucket absent"):
+    with pytest.raises(StorageError, match="bucket does not exist"):
         open_storage("s3://absent/x").list()
 
 
