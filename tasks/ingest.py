@@ -27,7 +27,13 @@ def ingest_dataset(
 
     storage = open_storage(Settings.load(lake=lake).lake)
     with Progress(artifact_key("ingest", name), f"ingest {name}", unit="steps") as progress:
-        report = ingest(source, storage, name, password=password, on_progress=progress)
+        report = ingest(
+            source,
+            storage,
+            name,
+            password=password,
+            on_progress=lambda what, done, total: progress(done, total, what),
+        )
     result = report.to_dict()
     state = "unchanged" if result["cached"] else "new"
     get_run_logger().info("%s version %s: %s", name, result["version"], state)

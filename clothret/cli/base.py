@@ -1,6 +1,5 @@
 """Options and output that commands share."""
 
-import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,20 +14,14 @@ Command = Callable[..., Any]
 
 def common_options(command: Command) -> Command:
     """Add `--lake` and `--json`; the command receives `lake` (str or None) and `as_json`."""
-
-    @click.option(
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+    lake = click.option(
         "--lake",
         metavar="URL",
-        default=None,
         help="Folder or s3://bucket/prefix where everything is kept "
         "(default: $CLOTHRET_LAKE or ./lake).",
     )
-    @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        return command(*args, **kwargs)
-
-    return wrapped
+    return as_json(lake(command))
 
 
 def settings_for(lake: str | None) -> Settings:

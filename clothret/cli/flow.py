@@ -19,7 +19,7 @@ QUIET = {
 }
 
 
-def run_flow(name: str, **parameters: Any) -> dict[str, Any]:
+def run_flow(name: str, /, **parameters: Any) -> dict[str, Any]:
     """Run `flows.<name>.<name>` in this process and return what it returns."""
     prepare_prefect()
     module = importlib.import_module(f"flows.{name}")
