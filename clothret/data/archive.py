@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
-from clothret.data.annotations import check_record
+from clothret.data.records import parse_record
 from clothret.errors import DatasetError
 
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
@@ -121,19 +119,6 @@ def check_password(plan: Plan, password: str | None) -> None:
         raise DatasetError(f"{plan.path}: {member.name} cannot be read: {error}") from None
     if plan.annotations:
         parse_record(data, f"{plan.path}: {member.name}")
-
-
-def parse_record(data: bytes, where: str) -> dict[str, object]:
-    """A DeepFashion2 annotation from its JSON.
-
-    Raises:
-        DatasetError: no JSON, or not a record of DeepFashion2; `where` begins the message.
-    """
-    try:
-        record = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise DatasetError(f"{where}: expected JSON, found {error}") from None
-    return check_record(record, where)
 
 
 def _check_safe(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:

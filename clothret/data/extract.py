@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -198,7 +199,7 @@ def _libarchive_entries(work: _Work) -> Iterator[tuple[str, Callable[[int], byte
         # file_reader would read in blocks of 4 kB whatever it is asked for
         ffi.read_open_filename_w(pointer, str(work.plan.path), _BLOCK)
         for entry in read.ArchiveRead(pointer):
-            yield entry.pathname, lambda size, entry=entry: _read_entry(entry, size)
+            yield entry.pathname, partial(_read_entry, entry)
 
 
 def _read_entry(entry, size: int) -> bytes:  # type: ignore[no-untyped-def]

@@ -1,6 +1,6 @@
 """Chunks of a split on the disk, and what they add up to: `Annotations` and a Parquet table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from clothret.data.annotations import SOURCES, Chunk, Rejections
+from clothret.data.annotations import Chunk
+from clothret.data.records import SOURCES, Rejections
 from clothret.types import DF2_CATEGORIES, Annotations
 
 _BOUNDS = {
@@ -148,7 +149,7 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     pq.write_table(table, path, compression="lz4", use_dictionary=flat, row_group_size=50_000)
 
 
-def rejected_table(rejections: dict[str, Sequence[Rejections]]) -> pa.Table:
+def rejected_table(rejections: Mapping[str, Sequence[Rejections]]) -> pa.Table:
     """One row per garment left out of any split."""
     names = REJECTED_SCHEMA.names[1:]
     columns: dict[str, list[str]] = {name: [] for name in REJECTED_SCHEMA.names}
