@@ -58,8 +58,11 @@ class Dataset:
             NotFoundError: no such split.
             ArtifactError: its file is damaged.
         """
-        path = self._local(f"annotations/{self._known(name)}.arrow")
-        return read_annotations(path, self._image_dir(name, images))
+        return read_annotations(self.annotations_path(name), self._image_dir(name, images))
+
+    def annotations_path(self, split: str) -> Path:
+        """Local Arrow file of a split, for processes that map it themselves."""
+        return self._local(f"annotations/{self._known(split)}.arrow")
 
     def coco_path(self, split: str, scheme: Scheme = "df2") -> Path:
         """Local COCO file of a split."""
