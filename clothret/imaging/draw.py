@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from clothret.imaging.masks import rle_decode
-from clothret.types import Detections
 
 Color = tuple[int, int, int]
 
@@ -21,9 +21,24 @@ PALETTE: tuple[Color, ...] = (
 """Bright, well apart in hue; white and black rims make them readable on any picture."""
 
 
+class Outlined(Protocol):
+    """What is drawn of one picture's garments; `clothret.types.Detections` is it."""
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def boxes(self) -> NDArray[np.float32]: ...
+    @property
+    def scores(self) -> NDArray[np.float32]: ...
+    @property
+    def labels(self) -> NDArray[np.int64]: ...
+    @property
+    def rles(self) -> Sequence[bytes]: ...
+
+
 def draw_detections(
     image: NDArray[np.uint8],
-    detections: Detections,
+    detections: Outlined,
     names: Sequence[str],
     *,
     min_side: int = 480,
@@ -55,12 +70,12 @@ def draw_detections(
         PALETTE[(place if distinct else int(label) - 1) % len(PALETTE)]
         for place, label in enumerate(detections.labels)
     ]
-    for row in reversed(range(len(detections))):  # the surest on top
+    for row in reversed(range(len(detections.scores))):  # the surest on top
         mask = rle_decode(detections.rles[row], detections.size)
         draw_mask(canvas, _enlarge_mask(mask, canvas.shape[:2]), colors[row])
     picture = Image.fromarray(canvas)
     taken: list[tuple[int, int, int, int]] = []
-    for row in range(len(detections)):
+    for row in range(len(detections.scores)):
         name = names[int(detections.labels[row]) - 1]
         text = f"{name} {detections.scores[row]:.2f}"
         box = detections.boxes[row] * scale
@@ -155,10 +170,17 @@ def contact_sheet(
     return sheet
 
 
-def save_image(image: NDArray[np.uint8], path: Path) -> Path:
-    """Write (H, W, 3) uint8 RGB as the format of `path`'s suffix; its folder is made."""
+def save_jpeg(path: Path, image: NDArray[np.uint8]) -> Path:
+    """Write (H, W, 3) uint8 RGB as a JPEG; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, quality=90)
+    Image.fromarray(image).save(path, "JPEG", quality=90)
+    return path
+
+
+def save_png(path: Path, image: NDArray[np.uint8]) -> Path:
+    """Write (H, W, 3) uint8 RGB as a PNG; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, "PNG")
     return path
 
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clothret.imaging.draw import PALETTE, contact_sheet, draw_detections, draw_label, save_image
+from clothret.imaging.draw import (
+    PALETTE,
+    contact_sheet,
+    draw_detections,
+    draw_label,
+    save_jpeg,
+    save_png,
+)
 from clothret.imaging.masks import rle_encode
 from clothret.types import Detections
 
@@ -67,7 +74,9 @@ def test_a_contact_sheet_fits_every_picture(tmp_path: Path) -> None:
     pictures = [np.zeros(shape, np.uint8) for shape in ((10, 20, 3), (500, 100, 3), (8, 8, 3))]
     sheet = contact_sheet(pictures, columns=2, cell=100, gap=10)
     assert sheet.shape == (2 * 110 + 10, 2 * 110 + 10, 3)
-    path = save_image(sheet, tmp_path / "new" / "sheet.png")
+    path = save_png(tmp_path / "new" / "sheet.png", sheet)
     assert (np.asarray(Image.open(path)) == sheet).all()
+    with Image.open(save_jpeg(tmp_path / "sheet.jpg", sheet)) as picture:
+        assert picture.size == sheet.shape[1::-1]
     with pytest.raises(ValueError, match="at least one"):
         contact_sheet([])
