@@ -43,7 +43,7 @@ class SegmentSettings(Section):
         "model",
         description="trained model, plain-background segmentation, or boxes/masks of the table",
     )
-    backend: Literal["auto", "torch", "openvino"] = "auto"
+    backend: Literal["auto", "torch", "openvino", "openvino-int8"] = "auto"
     score_threshold: Fraction = Field(0.5, description="detections below are dropped")
     max_garments: PositiveInt = Field(20, description="kept per image, by falling score")
     shard_images: PositiveInt = Field(
@@ -51,6 +51,9 @@ class SegmentSettings(Section):
     )
     workers: int = Field(0, ge=0, description="processes; 0: one per core")
     image_seconds: PositiveFloat = Field(60.0, description="deadline of one picture in a worker")
+    max_side: PositiveInt = Field(
+        1024, description="pixels; larger pictures are shrunk before they are segmented"
+    )
 
 
 class GuardSettings(Section):
