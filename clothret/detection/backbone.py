@@ -6,6 +6,7 @@ CVPR 2017.
 
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -75,7 +76,7 @@ class Backbone(nn.Module):
         self.level_names = [str(level) for level in range(len(widths))] + ["pool"]
 
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
-        body = self.body
+        body: Any = self.body
         x = body.maxpool(body.relu(body.bn1(body.conv1(x))))
         levels: OrderedDict[str, Tensor] = OrderedDict()
         for stage, name in enumerate(STAGES, start=2):
@@ -109,7 +110,7 @@ def build_backbone(
     """
     given = weights != "none"
     if name == "narrow":
-        body: nn.Module = NarrowResNet(widths, blocks)
+        body: Any = NarrowResNet(widths, blocks)
         outputs = list(widths)
     else:
         norm = FrozenBatchNorm2d if given else nn.BatchNorm2d

@@ -48,9 +48,7 @@ def canvas_of(aspect: float, min_size: int, max_size: int) -> tuple[int, int]:
     """(height, width) in px of a canvas of about `aspect`: torchvision's rule, then rounded up."""
     short = min(min_size, max_size * min(aspect, 1 / aspect))
     sides = (short / aspect, short) if aspect < 1 else (short, short * aspect)
-    height, width = (
-        STRIDE * max(1, math.ceil(side / STRIDE - 0.25)) for side in sides
-    )
+    height, width = (STRIDE * max(1, math.ceil(side / STRIDE - 0.25)) for side in sides)
     return height, width
 
 
@@ -164,7 +162,9 @@ class StepDataset(Dataset[Batch]):
         notes = self.annotations
         size = (int(notes.height[row]), int(notes.width[row]))
         enough = max(canvas) * self.augment.scale[1]
-        image = read_image(notes.path(row), max_side=int(enough) if 2 * enough < max(size) else None)
+        image = read_image(
+            notes.path(row), max_side=int(enough) if 2 * enough < max(size) else None
+        )
         scale = image.shape[0] / size[0]
         if abs(image.shape[1] - size[1] * scale) > 2:
             raise ImageError(

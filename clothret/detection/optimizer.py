@@ -70,4 +70,3 @@ class AveragedWeights:
             else:
                 self.state[name].copy_(value)
         torch._foreach_lerp_(averages, values, 1 - decay)
-

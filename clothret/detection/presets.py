@@ -4,12 +4,14 @@
 `small` for a few hundred photographs on a CPU, `demo` for generated garments in minutes.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from clothret.detection.augment import AugmentConfig
 from clothret.detection.model import ModelConfig
 from clothret.errors import InputError
+from clothret.types import Scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,10 @@ class Preset:
 
     model: ModelConfig
     train: TrainConfig
+
+    def answering(self, scheme: Scheme) -> "Preset":
+        """The same recipe for a network that answers in `scheme`."""
+        return replace(self, model=replace(self.model, scheme=scheme))
 
 
 _NARROW = ModelConfig(
@@ -220,3 +226,38 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise InputError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}")
     return PRESETS[name]
+
+
+def override(base: Preset, values: Mapping[str, Any]) -> Preset:
+    """A recipe with some fields changed.
+
+    Args:
+        base: the recipe.
+        values: by field of `ModelConfig` or `TrainConfig`, or `augment.` and a field of
+            `AugmentConfig`; lists stand for tuples.
+
+    Raises:
+        InputError: an unknown field, or a value that is refused.
+    """
+    parts: dict[str, dict[str, Any]] = {"model": {}, "train": {}, "augment": {}}
+    for name, value in values.items():
+        parts[_part_of(name)][name.removeprefix("augment.")] = _to_tuple(value)
+    try:
+        augment = replace(base.train.augment, **parts["augment"])
+        model = replace(base.model, **parts["model"])
+        return Preset(model, replace(base.train, **({"augment": augment} | parts["train"])))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"recipe: {error}") from None
+
+
+def _part_of(name: str) -> str:
+    kinds = {"model": ModelConfig, "train": TrainConfig, "augment": AugmentConfig}
+    for part, kind in kinds.items():
+        known = [f"augment.{f.name}" if part == "augment" else f.name for f in fields(kind)]
+        if name in known and name != "augment":
+            return part
+    raise InputError(f"recipe: no field is called {name!r}")
+
+
+def _to_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

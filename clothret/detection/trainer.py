@@ -8,7 +8,7 @@ a run that was killed ends, once resumed, in the same bits on a CPU.
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,13 +118,13 @@ class Trainer:
             losses = self._train_on(batch)
             meter.end(losses)
             if self.step % self.config.log_every == 0 or self.step == self.plan.steps:
-                self._tell("step", **meter.line(), lr=self._rate(self.step - 1))
+                self.tell("step", **meter.line(), lr=self._rate(self.step - 1))
             if self.step in self.plan.evaluate_at:
                 self._look_up()
                 meter.restart()
             elif self._asked_to_stop():
                 self.save()
-                self._tell("stopped")
+                self.tell("stopped")
                 return
             if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
                 self.save()
@@ -153,7 +153,9 @@ class Trainer:
             part = self._forward(batch, slice(start, start + share))
             torch.stack(list(part.values())).sum().div(self.config.accumulate).backward()
             for name, value in part.items():
-                losses[name] = losses.get(name, 0.0) + float(value.detach()) / self.config.accumulate
+                losses[name] = (
+                    losses.get(name, 0.0) + float(value.detach()) / self.config.accumulate
+                )
         totals = self.ranks.total([*losses.values()])
         means = dict(zip(losses, (value / self.ranks.world for value in totals), strict=True))
         trained = [p for p in self.model.parameters() if p.grad is not None]
@@ -202,7 +204,7 @@ class Trainer:
         if not allowed or self.skipped_in_a_row > self.config.max_skipped:
             raise TrainingDivergedError(message)
         _LOG.warning("%s; skipped", message)
-        self._tell("skipped", images=images, losses=names or ["gradient_norm"])
+        self.tell("skipped", images=images, losses=names or ["gradient_norm"])
 
     def _statistics(self) -> list[Tensor]:
         """Running means and variances, as every process has seen other images."""
@@ -219,7 +221,7 @@ class Trainer:
     def _rate(self, step: int) -> float:
         return learning_rate(step, self.plan.steps, self.plan.per_epoch, self.config)
 
-    def _batches(self) -> Any:
+    def _batches(self) -> Iterator[Batch]:
         config = self.config
         workers = config.workers
         if workers < 0:
@@ -252,7 +254,7 @@ class Trainer:
         self.model.load_state_dict(current)
         self.model.train()
         if figures:
-            self._tell("evaluation", **figures)
+            self.tell("evaluation", **figures)
         if not self.best or figures["segm/AP"] >= self.best["segm/AP"]:
             self.best = figures | {"step": float(self.step)} if figures else {}
             self.keep()
@@ -301,7 +303,8 @@ class Trainer:
             "processes": self.ranks.world,
         }
 
-    def _tell(self, event: str, **values: Any) -> None:
+    def tell(self, event: str, **values: Any) -> None:
+        """Pass an event on, with the step it belongs to; the first process alone does."""
         if self.ranks.first:
             epoch = self.step / self.plan.per_epoch
             self.on_event(
