@@ -1,0 +1,177 @@
+"""Task of the train flow."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from prefect import get_client, task
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectNotFound
+from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_API_URL
+
+from clothret.data.dataset import Dataset, open_dataset
+from clothret.errors import NotFoundError
+from clothret.lake.models import ModelRegistry
+from clothret.lake.storage import Storage, open_storage
+from clothret.settings import Settings, cache_dir
+from clothret.types import Scheme
+from tasks.artifacts import artifact_key, publish_picture, publish_table
+from tasks.progress import Progress
+
+GPU = "gpu"
+RESULT = "result.json"
+
+
+@task(name="train-model", tags=[GPU])
+def train_model(
+    dataset: str,
+    categories: Scheme,
+    preset: str,
+    epochs: int | None,
+    nproc: int | None,
+    resume: str | None,
+    lake: str | None,
+) -> dict[str, Any]:
+    """Train, add the model to the lake; the contract's JSON of `clothret train`.
+
+    A run is named by what determines it, so that the same call goes on with a run that was cut
+    off, and answers at once where that run is finished.
+    """
+    from clothret.detection.launch import TrainSpec
+
+    storage = open_storage(Settings.load(lake=lake).lake)
+    if resume is not None:
+        folder = runs_folder(storage) / resume
+        if not re.fullmatch(r"r-[0-9a-f]{12}", resume) or not (folder / "spec.json").is_file():
+            raise NotFoundError(f"no run {resume!r} in {runs_folder(storage)}")
+        spec = replace(TrainSpec.read(folder / "spec.json"), resume=True)
+        processes = int(json.loads((folder / "run.json").read_text())["processes"])
+    else:
+        processes = nproc or default_processes()
+        spec = new_spec(
+            storage, open_dataset(storage, dataset), categories, preset, epochs, processes
+        )
+    run = spec.out.name
+    registry = ModelRegistry(storage)
+    done = finished(spec.out, registry)
+    if done is not None:
+        get_run_logger().info("run %s is finished: model %s", run, done["model"])
+        return done
+    spec.out.mkdir(parents=True, exist_ok=True)
+    (spec.out / "run.json").write_text(json.dumps({"processes": processes}))
+    with gpu_slot():
+        result = _launch(spec, processes, f"train {dataset}, {preset}")
+    version = registry.add(model_folder(spec.out))
+    answer = {"model": version, "run": run} | {
+        "epochs": result.epochs,
+        "images_per_second": result.images_per_second,
+        "best": result.best,
+    }
+    (spec.out / RESULT).write_text(json.dumps(answer))
+    get_run_logger().info("model %s: %s", version, result.best)
+    publish_picture(spec.out / "curves.png", artifact_key("curves", run), f"model {version}")
+    rows = [{"figure": name, "value": value} for name, value in result.best.items()]
+    publish_table(rows, artifact_key("model", version), f"best figures of {version}")
+    return answer
+
+
+def new_spec(
+    storage: Storage,
+    data: Dataset,
+    categories: Scheme,
+    recipe: str,
+    epochs: int | None,
+    processes: int,
+) -> Any:
+    """The training of a recipe on a dataset's current version; its folder names its content."""
+    from clothret.detection.launch import TrainSpec
+    from clothret.detection.presets import preset
+
+    chosen = preset(recipe).answering(categories)
+    config = chosen.train if epochs is None else replace(chosen.train, epochs=epochs, steps=None)
+    identity = [data.name, data.version, chosen.model.to_dict(), config.to_dict(), processes]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    splits = {name: data.annotations_path(name) for name in ("train", "validation")}
+    return TrainSpec(
+        splits=splits,
+        model=chosen.model,
+        train=config,
+        out=runs_folder(storage) / f"r-{digest[:12]}",
+        resume=True,
+    )
+
+
+def runs_folder(storage: Storage) -> Path:
+    """Local folder of runs: checkpoints change every few minutes, too often for a bucket."""
+    return Path(storage.url) / "runs" if storage.is_local else cache_dir() / "runs"
+
+
+def finished(folder: Path, registry: ModelRegistry) -> dict[str, Any] | None:
+    """What a finished run answered, if its model is still in the lake."""
+    if not (folder / RESULT).is_file():
+        return None
+    answer: dict[str, Any] = json.loads((folder / RESULT).read_text())
+    return answer if answer["model"] in registry.versions() else None
+
+
+def default_processes() -> int:
+    """One per GPU; without one, one: two processes of a small machine wait for each other."""
+    import torch
+
+    return max(1, torch.cuda.device_count())
+
+
+@contextmanager
+def gpu_slot() -> Iterator[None]:
+    """Hold the server's `gpu` limit, so that trainings started anywhere take turns.
+
+    A temporary server belongs to this process alone; there the lock on the device is enough.
+    """
+    if PREFECT_API_URL.value() is None:
+        yield
+        return
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_global_concurrency_limit_by_name(GPU)
+        except ObjectNotFound:
+            limit = GlobalConcurrencyLimitCreate(name=GPU, limit=1)
+            client.create_global_concurrency_limit(limit)
+    with concurrency(
+        GPU, occupy=1, strict=True, lease_duration=60, raise_on_lease_renewal_failure=False
+    ):
+        yield
+
+
+def _launch(spec: Any, processes: int, description: str) -> Any:
+    """Run the training as child processes; its events become the run's log and progress."""
+    from clothret.detection.launch import launch
+
+    logger = get_run_logger()
+    with Progress(artifact_key("train", spec.out.name), description, unit="steps") as progress:
+
+        def on_event(event: dict[str, Any]) -> None:
+            shown = {k: round(v, 4) if isinstance(v, float) else v for k, v in event.items()}
+            logger.info("%s", shown)
+            if "step" in event:
+                loss = f"loss {event['loss']:.3f}" if "loss" in event else ""
+                progress(event["step"], event["steps"], loss)
+
+        return launch(spec, processes, on_event)
+
+
+def model_folder(run: Path) -> Path:
+    """Only what belongs to a model, without checkpoints: hard links beside the run."""
+    folder = run / "model"
+    folder.mkdir(exist_ok=True)
+    for name in ("model.pt", "config.json", "metrics.jsonl", "curves.png"):
+        (folder / name).unlink(missing_ok=True)
+        os.link(run / name, folder / name)
+    return folder
