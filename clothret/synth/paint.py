@@ -123,9 +123,9 @@ def roundness(cover: Image, radius: float, light: Light) -> Image:
         radius: pixels from the edge to where the form is flat.
     """
     solid = (cover > 0.5).astype(np.uint8)
-    inside = cv2.distanceTransform(solid, cv2.DIST_L2, 3)
-    depth = np.minimum(inside / max(radius, 1.0), 1.0)
-    height = cv2.blur(np.sqrt(depth * (2 - depth)), (3, 3))
+    inside = cv2.distanceTransform(solid, cv2.DIST_L2, 5)
+    depth = np.minimum(inside / max(float(radius), 1.0), 1.0)
+    height = cv2.GaussianBlur(np.sqrt(depth * (2 - depth)), (5, 5), 1.2)
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=radius / 8)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=radius / 8)
     facing = -(slope_x * light.x + slope_y * light.y)

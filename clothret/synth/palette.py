@@ -27,6 +27,8 @@ COLORS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, f
 }
 """Ranges of hue (turns), saturation and value; the names partition none of the spaces between."""
 
+NEUTRALS: tuple[str, ...] = ("black", "white", "gray", "beige", "navy")
+
 CONTRAST = 0.30
 """Least distance of an accent from the base in RGB, as a share of the cube's diagonal."""
 
@@ -57,7 +59,8 @@ def draw_palette(rng: np.random.Generator, name: str) -> tuple[RGB, RGB, RGB]:
     names = list(COLORS)
     accents: list[RGB] = []
     while len(accents) < 2:
-        accent = draw_color(rng, names[rng.integers(len(names))])
+        among = NEUTRALS if rng.random() < 0.5 else names
+        accent = draw_color(rng, among[rng.integers(len(among))])
         if distance(base, accent) >= CONTRAST and all(
             distance(other, accent) >= CONTRAST / 2 for other in accents
         ):
