@@ -104,7 +104,7 @@ def torch_pieces(model: MaskRCNN, device: torch.device, precision: torch.dtype) 
     """The model's own layers as `Pieces`, folded, channels-last, in `precision`."""
 
     def prepare(module: nn.Module, dtype: torch.dtype = precision) -> nn.Module:
-        return module.to(device, dtype, memory_format=torch.channels_last).eval()
+        return module.to(device, dtype).to(memory_format=torch.channels_last).eval()
 
     backbone = prepare(fold_batch_norm(model.backbone))
     head = copy.deepcopy(model.rpn.head)
