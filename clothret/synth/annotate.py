@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from clothret.synth.scene import Shot, Shown
 
-LEAST_PIXELS = 40
+LEAST_PIXELS = 12
 """Specks of fewer visible pixels are left out, of masks as of polygons."""
+
+SMALL_MASK = 4000
+"""Pixels below which half a pixel along the outline is a noticeable share of a mask."""
 
 SCALE_LIMITS = (0.10, 0.40)
 """Share of the picture a garment's box covers: small, moderate, large."""
@@ -23,7 +26,7 @@ ZOOM_LIMITS = (0.0, 0.50)
 
 
 def mask_to_polygons(
-    mask: NDArray[np.bool_], *, tolerance: float = 0.6
+    mask: NDArray[np.bool_], *, tolerance: float | None = None
 ) -> list[NDArray[np.float64]]:
     """Outlines of the mask's parts along the edges of its pixels.
 
@@ -31,13 +34,15 @@ def mask_to_polygons(
 
     Args:
         mask: (H, W).
-        tolerance: pixels by which an outline may be simplified.
+        tolerance: pixels by which an outline may be simplified; default: 0.6, less for small masks.
 
     Returns:
         (points, 2) x, y in pixels, pixel (0, 0) spanning 0..1; parts or holes of fewer than
         `LEAST_PIXELS` pixels are left out or filled.
     """
     solid = mask.astype(np.uint8)
+    if tolerance is None:
+        tolerance = 0.6 if cv2.countNonZero(solid) > SMALL_MASK else 0.35
     # On the doubled grid of corners and centers, contours run along the edges of pixels.
     grid = np.zeros((2 * mask.shape[0] + 1, 2 * mask.shape[1] + 1), np.uint8)
     grid[1::2, 1::2] = solid

@@ -139,12 +139,12 @@ class Figure:
             covered: share of the arm inside a sleeve; all but the last of that is left out.
         """
         widths = [0.21, 0.2, 0.16, 0.15, 0.1]
-        first = max(0.0, covered - 0.12)
+        first = max(0.0, covered - 0.05)
         start = first * (len(widths) - 1)
         widths = [float(np.interp(at, range(5), widths)) for at in np.linspace(start, 4, 5)]
         for side in (-1, 1):
             arm = limb(self.pose, side, "arm", first=first)
-            outline = _capsule(arm, widths)
+            outline = _closed(arm, widths) if covered else _capsule(arm, widths)
             self.canvas.shade(self.place.to_pixels(outline), self.light, 0.05 * self.place.scale)
             self._paint(outline, self.person.skin, 0.16)
             reach = arm[-1] + 0.13 * (arm[-1] - arm[-2]) / np.linalg.norm(arm[-1] - arm[-2])

@@ -203,6 +203,16 @@ def _fronts(spec: GarmentSpec) -> list[Piece]:
     return pieces
 
 
+def _armhole(inner: Points, sleeve: float, tip: Points, armpit: Points) -> Points:
+    """The inner edge of a right sleeve, kept outside the seam from the shoulder to the armpit."""
+    near = np.linspace(0, sleeve, len(inner)) < 0.4
+    seam = np.interp(inner[:, 1], [tip[1], armpit[1]], [tip[0] - 0.12, armpit[0] - 0.10])
+    kept = inner.copy()
+    above = near & (inner[:, 1] < armpit[1] + 0.1)
+    kept[above, 0] = np.maximum(inner[above, 0], seam[above])
+    return kept
+
+
 def _sleeve(spec: GarmentSpec, pose: Pose, side: int) -> Piece:
     """From the shoulder's tip and the armpit down the arm; drawn over the torso."""
     shape = spec.shape
@@ -212,17 +222,15 @@ def _sleeve(spec: GarmentSpec, pose: Pose, side: int) -> Piece:
     end = 0.24 + 0.24 * shape.sleeve_width if short else 0.19 + 0.26 * shape.sleeve_width**2
     first, second = ribbon(middle, [top, (top + end) / 2 + 0.01, end])
     outer, inner = (second, first) if side == 1 else (first, second)
-    _, edge = _bodice(spec)
     mirrored = np.array([side, 1], np.float32)
-    tip, armpit = edge[0] * mirrored, edge[1] * mirrored
+    _, edge = _bodice(spec)
+    tip, armpit = edge[0], edge[1]
     skip = 3 if short else 2  # the cap of the sleeve is sewn to the shoulder, not round
-    outline = np.concatenate([tip[None], outer[skip:], inner[: skip - 1 : -1], armpit[None]])
+    inner = _armhole(inner * mirrored, shape.sleeve, tip, armpit) * mirrored
     axis = middle[-1] - middle[0]
     axis /= np.linalg.norm(axis)
     return Piece(
-        np.concatenate([outline, (tip + armpit)[None] / 2 - mirrored * [0.06, 0]]).astype(
-            np.float32
-        ),
+        np.concatenate([(tip * mirrored)[None], outer[skip:], inner[::-1]]),
         origin=(float(middle[0, 0]), float(middle[0, 1])),
         axis=(float(axis[0]), float(axis[1])),
         strokes=(Stroke(np.stack([first[-2], second[-2]]), 0.03, 0.25),),

@@ -1,7 +1,7 @@
 """Pictures of garments: worn in the street or in a studio, on a hanger, on a table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -26,6 +26,8 @@ FRAMES: dict[str, tuple[float, float]] = {
     "legs": (1.3, 7.55),
 }
 """Which heights of the body the picture spans, body units."""
+
+BOTTOMS = ("trousers", "skirt")
 
 LEAST_SHARE = 0.006
 """A garment of which less than this share of the picture shows spoils the shot: it is retaken."""
@@ -93,7 +95,7 @@ def _develop(canvas: Canvas, rng: np.random.Generator, *, amateur: bool) -> NDAr
 
 def _camera(rng: np.random.Generator, height: int, width: int, anchor: GarmentSpec) -> Placement:
     """A frame that suits the garment the picture is about."""
-    if anchor.family in ("trousers", "skirt"):
+    if anchor.family in BOTTOMS:
         odds = {"full": 0.45, "knee": 0.15, "legs": 0.25, "headless": 0.15}
     elif anchor.family == "dress" or anchor.shape.length > 3.5:
         odds = {"full": 0.55, "knee": 0.2, "headless": 0.25}
@@ -129,6 +131,13 @@ def _shown(
         )
         for number, (spec, pieces) in enumerate(zip(specs, cuts, strict=True), start=1)
     )
+
+
+def _tucked_in(spec: GarmentSpec) -> GarmentSpec:
+    """A top as it hangs when its hem is inside the waistband; other garments as they are."""
+    if spec.family != "upper":
+        return spec
+    return replace(spec, shape=replace(spec.shape, length=2.4, flare=0.0, hem=0.0))
 
 
 def _dress(
@@ -178,9 +187,10 @@ def _shoot_worn(
     squash = rng.uniform(0.66, 0.9) if pose.turned else rng.uniform(0.92, 1.06)
     place = Placement(camera.scale, camera.x, camera.y, camera.turn, squash, camera.lean)
     person = random_person(rng, bags=0.35 if amateur else 0.08)
-    cuts = [cut(spec, pose) for spec in specs]
+    tucked = bool(rng.random() < 0.35) and any(spec.family in BOTTOMS for spec in specs)
+    cuts = [cut(_tucked_in(spec) if tucked else spec, pose) for spec in specs]
     figure = Figure(canvas, person, pose, place, light)
-    _dress(canvas, specs, cuts, figure, tucked=bool(rng.random() < 0.35))
+    _dress(canvas, specs, cuts, figure, tucked=tucked)
     if amateur and rng.random() < 0.1:
         _passer_by(canvas, rng, light)
     shown = _shown(specs, cuts, place, 3 if pose.turned else 2)
@@ -211,8 +221,7 @@ def _shoot_product(
         fitted.squash,
     )
     if hung:
-        clips = spec.family in ("trousers", "skirt")
-        hanger(canvas, pieces, place, light, clips=clips)
+        hanger(canvas, pieces, place, light, clips=spec.family in BOTTOMS)
     paint_garment(canvas, pieces, spec, place, light, 1)
     if amateur and rng.random() < 0.08:
         _passer_by(canvas, rng, light)
