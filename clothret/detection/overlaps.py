@@ -4,6 +4,7 @@ import multiprocessing
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ def pair_up(
         for size, found in zip(sizes.tolist(), per_image, strict=True)
         for rle in found.rles
     ]
-    mask_area = np.asarray(coco_mask.area(det_rles), np.float64).reshape(-1)
+    mask_area = _areas(det_rles)
     gt_area = _mask_areas(annotations, gt_row, sizes[gt_image])
     wanted = _may_overlap(boxes, truths, mask_area, gt_area, det, gt)
     jobs = _jobs(annotations, det_rles, gt_row, det, gt, det_image, wanted)
@@ -181,7 +182,13 @@ def _mask_areas(
         {"size": size, "counts": annotations.rle(row)}
         for row, size in zip(rows.tolist(), sizes.tolist(), strict=True)
     ]
-    return np.asarray(coco_mask.area(rles), np.float64).reshape(-1)
+    return _areas(rles)
+
+
+def _areas(rles: list[dict[str, Any]]) -> NDArray[np.float64]:
+    """Pixels of each mask; pycocotools 2.0.11 keeps the count of a list in eight bits."""
+    chunks = [rles[start : start + 255] for start in range(0, len(rles), 255)]
+    return np.concatenate([np.zeros(0), *(coco_mask.area(chunk) for chunk in chunks)])
 
 
 def _may_overlap(
