@@ -10,12 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 from clothret.errors import InputError
 from clothret.types import CRITERIA, Weights
 
+Dims = tuple[int, int, int]
+"""Dimensions of color, texture and shape."""
+
 NORM_TOLERANCE = 1e-3
 """How far from 1 a stored norm may be; float16 descriptors round to within it."""
 
 
 def check_blocks(
-    blocks: Sequence[NDArray[np.float32]], dims: tuple[int, int, int] | None, first_row: int = 0
+    blocks: Sequence[NDArray[np.float32]], dims: Dims | None, first_row: int = 0
 ) -> None:
     """Check rows for the index: three (N, D_*) blocks of finite rows of norm 1.
 
@@ -54,14 +57,14 @@ class Query:
     unit: NDArray[np.float32]
     weighted: NDArray[np.float32]
     weights: NDArray[np.float64]
-    dims: tuple[int, int, int]
+    dims: Dims
 
     @classmethod
     def build(
         cls,
         blocks: Sequence[ArrayLike],
         weights: Weights | Sequence[float],
-        dims: tuple[int, int, int],
+        dims: Dims,
     ) -> "Query":
         """Check and weigh a query; blocks are scaled to norm 1.
 

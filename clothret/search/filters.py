@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clothret.errors import FilterError
-from clothret.search.where import Filter, parse_where, quote
+from clothret.search.where import Filter, check_names, quote
 
 TIME_LIMIT = 5.0
 """Seconds a filter may take; a million rows need some ten milliseconds."""
@@ -25,7 +25,7 @@ _LOCKDOWN = (
     "SET autoload_known_extensions = false",
     "SET allow_community_extensions = false",
     f"SET memory_limit = '{MEMORY_LIMIT}'",
-    "SET preserve_insertion_order = true",
+    "SET preserve_insertion_order = false",
     "SET lock_configuration = true",
 )
 _LIVE = "clothret live row"  # holds a blank: no merchant's column is called so
@@ -64,12 +64,13 @@ class FilterTable:
             FilterError: types that do not go together, or an expression that is not boolean.
         """
         with self._cursor() as cursor:
-            kind = cursor.execute(f"DESCRIBE SELECT {where.sql} AS v FROM metadata").fetchall()
-            cursor.execute(f"SELECT count(*) FROM metadata WHERE false AND {where.sql}").fetchall()
-        if kind[0][1] != "BOOLEAN":
-            raise FilterError(
-                f"where: expected a boolean expression, got one of type {kind[0][1]}: {where.sql}"
-            )
+            self._bind(cursor, where)
+
+    @staticmethod
+    def _bind(cursor: duckdb.DuckDBPyConnection, where: Filter) -> None:
+        kind = cursor.execute(f"DESCRIBE SELECT {where.sql} AS v FROM metadata").fetchall()[0][1]
+        if kind != "BOOLEAN":
+            raise FilterError(f"where: expected a boolean expression, got {kind}: {where.sql}")
 
     def passing(self, where: Filter) -> NDArray[np.bool_]:
         """(rows,) True where `where` is true; false and NULL do not pass.
@@ -77,13 +78,13 @@ class FilterTable:
         Raises:
             FilterError: see `check`; or a value cannot be converted, or the time limit passed.
         """
-        self.check(where)
         with self._cursor() as cursor:
-            found = cursor.execute(f"SELECT {self._condition(where)} AS v FROM metadata")
-            values = found.fetchnumpy()["v"]
-        if isinstance(values, np.ma.MaskedArray):
-            return np.asarray(values.filled(False), dtype=np.bool_)
-        return np.asarray(values, dtype=np.bool_)
+            self._bind(cursor, where)
+            query = f"SELECT rowid AS r FROM metadata WHERE {self._condition(where)}"
+            rows = cursor.execute(query).fetchnumpy()["r"]
+        mask = np.zeros(self.rows, dtype=np.bool_)
+        mask[rows] = True
+        return mask
 
     def rows_of(self, query: str, where: Filter | None) -> list[tuple[Any, ...]]:
         """Rows of `query`, SQL of ours that holds `{condition}` where the filter belongs."""
@@ -109,30 +110,6 @@ class FilterTable:
         finally:
             timer.cancel()
             cursor.close()
-
-
-def check_where(expression: str, schema: pa.Schema) -> Filter:
-    """Check a filter against the columns and types of `schema`, without any data.
-
-    Raises:
-        FilterError: naming the part that is not allowed, unknown, or of the wrong type.
-    """
-    where = parse_where(expression, schema.names)
-    FilterTable(schema.empty_table()).check(where)
-    return where
-
-
-def check_names(names: tuple[str, ...]) -> None:
-    """Refuse columns that SQL could not tell apart.
-
-    Raises:
-        ValueError: two names are equal but for case.
-    """
-    lowered: dict[str, str] = {}
-    for name in names:
-        other = lowered.setdefault(name.lower(), name)
-        if other is not name:
-            raise ValueError(f"metadata columns {other!r} and {name!r} differ in case at most")
 
 
 def _first_line(error: duckdb.Error) -> str:

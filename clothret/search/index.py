@@ -6,33 +6,33 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from clothret.errors import ArtifactError, InputError
-from clothret.search.blocks import Query
-from clothret.search.exact import inner_products, rank, shortlist
-from clothret.search.filters import FilterTable, check_names
+from clothret.search.blocks import Dims, Query
+from clothret.search.exact import rank
 from clothret.search.hits import Hits
 from clothret.search.metadata import Metadata, write_metadata
-from clothret.search.segment import (
-    Dims,
-    Segment,
-    live_rows,
-    same_dims,
-    write_folder,
-    write_segment,
-)
+from clothret.search.nearest import nearest
+from clothret.search.segment import Segment, live_rows, same_dims
 from clothret.search.selection import Selection
-from clothret.search.where import Filter, parse_where
+from clothret.search.where import Filter, check_names, parse_where
+from clothret.search.write import write_folder, write_segment
 from clothret.types import Weights
+
+if TYPE_CHECKING:
+    from clothret.search.filters import FilterTable
 
 FORMAT = 1
 CACHED_FILTERS = 64
 """Filters whose rows are kept; one takes rows / 8 bytes."""
+
+COMPACT_BYTES = 96 * 2**20
+"""Memory for compact copies of the codes of filters in use."""
 
 
 class Index:
@@ -285,14 +285,22 @@ class Index:
             cached = self._selections.get(key)
             if cached is not None:
                 self._selections.move_to_end(key)
+                self._trim()
                 return cached
         mask = self._live if checked is None else self._filter_table().passing(checked)
-        selection = Selection.build(mask, self.offsets)
+        selection = Selection(mask, self.offsets)
         with self._lock:
             self._selections[key] = selection
-            while len(self._selections) > CACHED_FILTERS:
-                self._selections.popitem(last=False)
+            self._trim()
         return selection
+
+    def _trim(self) -> None:
+        """Forget the filters longest unused, by number and by the memory of their codes."""
+        held = sum(selection.compact_bytes for selection in self._selections.values())
+        while len(self._selections) > 1 and (
+            len(self._selections) > CACHED_FILTERS or held > COMPACT_BYTES
+        ):
+            held -= self._selections.popitem(last=False)[1].compact_bytes
 
     def recall_check(self, sample: int = 50, k: int = 10, seed: int = 0) -> float:
         """Recall@k of `search` against a full scan, over `sample` stored vectors as queries.
@@ -308,32 +316,29 @@ class Index:
         for number in range(sample):
             weights = [*fixed, tuple(generator.random(3) + 1e-3)][number % 5]
             query = Query.build(self.vectors(int(generator.choice(rows))), weights, self.dims)
-            exact = self._search(query, self.select(None), k, approximate=False)
-            found += int(np.isin(exact.rows, self._search(query, self.select(None), k).rows).sum())
-            total += len(exact)
+            best = self._search(query, self.select(None), k, exact=True)
+            found += int(np.isin(best.rows, self._search(query, self.select(None), k).rows).sum())
+            total += len(best)
         return found / total
 
-    def _filter_table(self) -> FilterTable:
+    def _filter_table(self) -> "FilterTable":
+        from clothret.search.filters import FilterTable  # DuckDB loads at the first filter
+
         with self._lock:
             if self._filters is None:
                 names = [f.name for f in self.schema if not pa.types.is_binary(f.type)]
                 self._filters = FilterTable(self.metadata.columns(names), self._live)
             return self._filters
 
-    def _search(
-        self, query: Query, selection: Selection, k: int, *, approximate: bool = True
-    ) -> Hits:
+    def _search(self, query: Query, selection: Selection, k: int, *, exact: bool = False) -> Hits:
         rows, vectors, plans = [], [], set()
         for segment, part, offset in zip(
             self.segments, selection.parts, self.offsets[:-1], strict=True
         ):
             if not part.count:
                 continue
-            candidates = part.rows
-            scores = inner_products(segment.vectors, query.weighted, candidates)
-            best = shortlist(scores, k, float(query.weights.sum()))
-            found = best if candidates is None else candidates[best]
-            plans.add("exact")
+            found, plan = nearest(segment, part, query, k, exact=exact)
+            plans.add(plan)
             rows.append(found + offset)
             vectors.append(segment.vectors[found])
         if not rows:

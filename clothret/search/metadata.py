@@ -2,14 +2,16 @@
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clothret.errors import ArtifactError, NotFoundError
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 _FEW_GROUPS = 4
 """Row groups worth decoding for a handful of rows; past them whole columns are kept."""
@@ -29,6 +31,8 @@ class Metadata:
         self._parquet: pq.ParquetFile | None = None
         try:
             if path.suffix == ".parquet":
+                import pyarrow.parquet as pq
+
                 self._parquet = pq.ParquetFile(path, memory_map=True)
                 self.schema: pa.Schema = self._parquet.schema_arrow
                 self.rows: int = self._parquet.metadata.num_rows
@@ -76,6 +80,8 @@ class Metadata:
 
     def find(self, name: str, value: object) -> NDArray[np.int64]:
         """Rows whose column `name` equals `value`, ascending."""
+        import pyarrow.compute as pc
+
         column = self.columns([name]).column(0)
         equal = pc.equal(column, pa.scalar(value, type=column.type))
         return np.flatnonzero(equal.to_numpy(zero_copy_only=False) == True)  # noqa: E712 (nulls)
@@ -90,7 +96,7 @@ class Metadata:
 
     @staticmethod
     def _groups(
-        parquet: pq.ParquetFile, rows: NDArray[np.int64]
+        parquet: "pq.ParquetFile", rows: NDArray[np.int64]
     ) -> tuple[list[int], NDArray[np.int64]]:
         """Row groups that hold `rows`, and (groups, 2) first row of each, and its row when read."""
         sizes = [

@@ -1,31 +1,48 @@
 """An immutable folder of vectors: the unit in which an index grows, is copied and is merged.
 
 vectors.f32    (rows, D) float32, C order, [color | texture | shape], memory-mapped
-codes.faiss    4-bit codes for the compressed scan; absent in small segments
+codebook.npz   how vectors become codes; this and the next are absent in small segments
+codes.u8       (rows, code bytes) uint8, memory-mapped
 segment.json   rows, dimensions, sizes, digest of the vectors, parameters of the codes
 """
 
-import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clothret.errors import ArtifactError
-from clothret.search.blocks import check_blocks
+from clothret.search.blocks import Dims
+
+if TYPE_CHECKING:
+    from clothret.search.codebook import Codebook
+    from clothret.search.scan import CompactScan, Scan
 
 FORMAT = 1
-_CHUNK = 65_536  # rows copied at a time
-Dims = tuple[int, int, int]
-T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CodesInfo:
+    """Parameters of the codes.
+
+    Attributes:
+        quantizers: sub-quantizers, half a byte each.
+        axes: dimensions of one.
+        sample: rows that trained them.
+        depths: candidates that sample queries needed at uniform weights, and at color, texture
+            and shape alone.
+    """
+
+    quantizers: int
+    axes: int
+    sample: int
+    depths: tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +62,7 @@ class SegmentInfo:
     dims: Dims
     digest: str
     bytes: dict[str, int]
-    codes: dict[str, object] | None = None
+    codes: CodesInfo | None = None
     format: int = FORMAT
 
 
@@ -59,6 +76,8 @@ class Segment:
         """
         self.path = path
         self.info = read_info(path)
+        self._lock = threading.Lock()
+        self._scan: Scan | None = None
         width = sum(self.info.dims)
         for name, size in self.info.bytes.items():
             found = (path / name).stat().st_size if (path / name).is_file() else None
@@ -66,6 +85,10 @@ class Segment:
                 raise ArtifactError(f"segment {path}: {name} must have {size} bytes, has {found}")
         if self.info.bytes.get("vectors.f32") != 4 * width * self.info.rows:
             raise ArtifactError(f"segment {path}: vectors.f32 is not {self.info.rows} × {width}")
+        codes = self.info.codes
+        expected = self.info.rows * ((codes.quantizers + 1) // 2) if codes else None
+        if self.info.bytes.get("codes.u8") != expected:
+            raise ArtifactError(f"segment {path}: codes.u8 is not {self.info.rows} rows of {codes}")
 
     def __len__(self) -> int:
         return self.info.rows
@@ -73,15 +96,53 @@ class Segment:
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
         """(rows, D) float32, memory-mapped and read-only."""
-        return map_vectors(self.path / "vectors.f32", self.info.rows, sum(self.info.dims))
+        return map_array(self.path / "vectors.f32", np.float32, self.info.rows, sum(self.info.dims))
+
+    @cached_property
+    def codebook(self) -> "Codebook":
+        """How vectors become codes.
+
+        Raises:
+            ArtifactError: damaged, or not what segment.json states.
+        """
+        from clothret.search.codebook import Codebook  # FAISS loads only where codes are
+
+        codebook = Codebook.load(self.path / "codebook.npz")
+        codes = self.info.codes
+        if codes is None or codebook.centroids.shape != (codes.quantizers, 16, codes.axes):
+            raise ArtifactError(
+                f"segment {self.path}: codebook of {codebook.centroids.shape}, expected {codes}"
+            )
+        return codebook
+
+    @cached_property
+    def codes(self) -> NDArray[np.uint8]:
+        """(rows, code bytes) uint8, memory-mapped and read-only."""
+        return map_array(self.path / "codes.u8", np.uint8, self.info.rows, self.codebook.code_bytes)
+
+    @property
+    def scan(self) -> "Scan":
+        """All codes, packed in memory at the first use: 0.1 s a million rows."""
+        from clothret.search.scan import Scan
+
+        with self._lock:
+            if self._scan is None:
+                self._scan = Scan(self.codebook, self.codes)
+            return self._scan
+
+    def compact(self, rows: NDArray[np.int64]) -> "CompactScan":
+        """The codes of `rows` alone."""
+        from clothret.search.scan import CompactScan
+
+        return CompactScan(self.codebook, self.codes, rows)
 
 
-def map_vectors(path: Path, rows: int, width: int) -> NDArray[np.float32]:
-    """(rows, width) float32 view of a file."""
+def map_array(path: Path, kind: type[Any], rows: int, width: int) -> NDArray[Any]:
+    """(rows, width) view of a file."""
     if not rows:
-        return np.empty((0, width), dtype=np.float32)
+        return np.empty((0, width), dtype=kind)
     # A plain ndarray: subclass bookkeeping of np.memmap costs microseconds a slice.
-    return np.asarray(np.memmap(path, dtype=np.float32, mode="r", shape=(rows, width)))
+    return np.asarray(np.memmap(path, dtype=kind, mode="r", shape=(rows, width)))
 
 
 def read_info(path: Path) -> SegmentInfo:
@@ -92,71 +153,17 @@ def read_info(path: Path) -> SegmentInfo:
     """
     try:
         fields = json.loads((path / "segment.json").read_text())
-        info = SegmentInfo(**(fields | {"dims": tuple(fields["dims"])}))
+        if fields["format"] != FORMAT:
+            raise ArtifactError(f"segment {path}: format {fields['format']}, expected {FORMAT}")
+        codes = fields["codes"]
+        if codes is not None:
+            codes = CodesInfo(**(codes | {"depths": tuple(codes["depths"])}))
+        info = SegmentInfo(**(fields | {"dims": tuple(fields["dims"]), "codes": codes}))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ArtifactError(f"segment {path}: segment.json: {error!r}") from None
-    if info.format != FORMAT or len(info.dims) != 3:
-        raise ArtifactError(f"segment {path}: expected format {FORMAT}, got {info.format}")
+    if len(info.dims) != 3 or not all(isinstance(size, int) for size in (*info.dims, info.rows)):
+        raise ArtifactError(f"segment {path}: dimensions {info.dims}, rows {info.rows}")
     return info
-
-
-def write_segment(
-    path: Path,
-    color: NDArray[np.float32],
-    texture: NDArray[np.float32],
-    shape: NDArray[np.float32],
-) -> SegmentInfo:
-    """Write a segment from three (N, D_*) float32 blocks with unit rows; N may be 0.
-
-    The folder appears complete or not at all, and replaces one of the same name.
-
-    Raises:
-        ValueError: blocks that are not matrices of equally many rows.
-        InputError: a row is not finite or not of norm 1.
-    """
-    blocks = [np.asarray(block) for block in (color, texture, shape)]
-    check_blocks([block[:0] for block in blocks], None)
-    if len({len(block) for block in blocks}) != 1:
-        raise ValueError(
-            f"blocks have {[len(block) for block in blocks]} rows, expected one number"
-        )
-    dims: Dims = (blocks[0].shape[1], blocks[1].shape[1], blocks[2].shape[1])
-
-    def chunks() -> Iterator[NDArray[np.float32]]:
-        for start in range(0, len(blocks[0]), _CHUNK):
-            parts = [np.asarray(b[start : start + _CHUNK], dtype=np.float32) for b in blocks]
-            check_blocks(parts, dims, first_row=start)
-            yield np.concatenate(parts, axis=1)
-
-    return _write(path, dims, chunks())
-
-
-def merge_segments(
-    paths: Sequence[Path], deleted: Sequence[NDArray[np.int64] | None], out: Path
-) -> SegmentInfo:
-    """Write one segment with the live rows of several, in their order.
-
-    Args:
-        paths: at least one segment, all of the same dimensions.
-        deleted: rows to leave out of each, numbered within it.
-        out: the new folder.
-
-    Raises:
-        ValueError: no segment, differing dimensions, or a deleted row that does not exist.
-        ArtifactError: a segment is damaged.
-    """
-    segments = [Segment(Path(path)) for path in paths]
-    dims = same_dims(segments)
-    lives = [live_rows(len(s), gone) for s, gone in zip(segments, deleted, strict=True)]
-
-    def chunks() -> Iterator[NDArray[np.float32]]:
-        for segment, live in zip(segments, lives, strict=True):
-            for start in range(0, len(segment), _CHUNK):
-                part = slice(start, start + _CHUNK)
-                vectors = segment.vectors[part]
-                yield vectors if live is None else vectors[live[part]]
-
-    return _write(Path(out), dims, chunks())
 
 
 def same_dims(segments: Sequence[Segment]) -> Dims:
@@ -184,51 +191,3 @@ def live_rows(rows: int, deleted: NDArray[np.int64] | None) -> NDArray[np.bool_]
     live = np.ones(rows, dtype=np.bool_)
     live[deleted] = False
     return live
-
-
-def _write(path: Path, dims: Dims, chunks: Iterable[NDArray[np.float32]]) -> SegmentInfo:
-    """Write vectors, codes and segment.json beside `path`, then rename."""
-
-    def fill(staging: Path) -> SegmentInfo:
-        digest, rows = hashlib.sha256(), 0
-        with (staging / "vectors.f32").open("wb") as file:
-            for chunk in chunks:
-                data = np.ascontiguousarray(chunk, dtype=np.float32)
-                digest.update(data.data)
-                file.write(data.data)
-                rows += len(data)
-        sizes = {file.name: file.stat().st_size for file in sorted(staging.iterdir())}
-        info = SegmentInfo(rows, dims, digest.hexdigest(), sizes)
-        (staging / "segment.json").write_text(json.dumps(asdict(info), indent=1))
-        return info
-
-    return write_folder(path, fill)
-
-
-def write_folder(path: Path, fill: Callable[[Path], T]) -> T:
-    """Let `fill` write a folder that then appears at `path` complete, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        result = fill(staging)
-        for file in staging.rglob("*"):
-            _sync(file)
-        staging.chmod(0o755)
-        old = staging.with_name(staging.name + ".old")
-        if path.exists():
-            path.rename(old)
-        staging.rename(path)
-        _sync(path.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    return result
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from clothret.errors import FilterError
 from clothret.search.lexer import Token, tokenize
 
@@ -68,6 +70,32 @@ def parse_where(expression: str, columns: Iterable[str]) -> Filter:
     if not isinstance(expression, str):
         raise TypeError(f"where must be text, got {type(expression).__name__}")
     return _Parser(tokenize(expression), tuple(columns)).filter()
+
+
+def check_where(expression: str, schema: pa.Schema) -> None:
+    """Check a filter against the columns and types of `schema`, without any data.
+
+    Raises:
+        FilterError: naming the part that is not allowed, unknown, or of the wrong type.
+    """
+    from clothret.search.filters import FilterTable  # DuckDB loads only where a filter is given
+
+    where = parse_where(expression, schema.names)
+    nulls = pa.table([pa.nulls(1, field.type) for field in schema], names=schema.names)
+    FilterTable(nulls).passing(where)
+
+
+def check_names(names: tuple[str, ...]) -> None:
+    """Refuse columns that SQL could not tell apart.
+
+    Raises:
+        ValueError: two names are equal but for case.
+    """
+    lowered: dict[str, str] = {}
+    for name in names:
+        other = lowered.setdefault(name.lower(), name)
+        if other is not name:
+            raise ValueError(f"metadata columns {other!r} and {name!r} differ in case at most")
 
 
 def quote(name: str) -> str:

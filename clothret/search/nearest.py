@@ -1,0 +1,96 @@
+"""The plan of one query over one segment: which rows are scored exactly.
+
+exact     few rows pass: all are scored
+compact   a filter asked for again: its rows' codes, gathered once, are scanned
+scan      all codes are scanned; the filter's bitmap narrows them
+
+A scan's candidates are scored exactly. Where their scores suggest that a true result lies beyond
+them (dense clusters, weights of one criterion alone), the scan is repeated deeper.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clothret.search.blocks import Query
+from clothret.search.exact import inner_products, shortlist
+from clothret.search.segment import Segment
+from clothret.search.selection import Part
+
+if TYPE_CHECKING:
+    from clothret.search.scan import Scanner
+
+EXACT_ROWS = 20_000
+"""Rows that are always scored exactly: about a millisecond."""
+
+EXACT_SHARE = 0.05
+"""Share of a segment below which scoring its passing rows costs less than scanning all codes."""
+
+MISSES = 0.005
+"""Expected misses per result that the depth of a scan is chosen for."""
+
+DEEPEST = 65_536
+"""Candidates of the deepest scan; scoring them takes some ten milliseconds."""
+
+
+def nearest(
+    segment: Segment, part: Part, query: Query, k: int, *, exact: bool = False
+) -> tuple[NDArray[np.int64], str]:
+    """Rows of `segment` among which its `k` best passing rows are, and the plan's name.
+
+    Args:
+        exact: score every passing row, whatever it costs.
+    """
+    weight = float(query.weights.sum())
+    few = part.count <= max(EXACT_ROWS, EXACT_SHARE * len(segment), k)
+    scannable = segment.info.codes is not None and not exact
+    compact = part.compact(segment) if scannable else None
+    if not scannable or (few and compact is None):
+        scores = _score(segment, query, part.rows)
+        best = shortlist(scores, k, weight)
+        return best if part.rows is None else part.rows[best], "exact"
+    rows, scores = scan_deep_enough(segment, part, compact or segment.scan, query, k)
+    return rows[shortlist(scores, k, weight)], "compact" if compact else "scan"
+
+
+def scan_deep_enough(
+    segment: Segment, part: Part, scanner: "Scanner", query: Query, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Candidates (rows, exact scores) of a scan deepened until it should miss nothing."""
+    from clothret.search.scan import expected_misses  # FAISS loads only where codes are
+
+    depth = min(start_depth(segment, part.count, query, k), part.count)
+    while True:
+        rows, estimates = scanner.search(query.weighted, depth, part.bits)
+        scores = _score(segment, query, rows)
+        if depth >= min(part.count, DEEPEST) or len(rows) < k:
+            return rows, scores
+        misses = expected_misses(scores, estimates, k)
+        if misses <= 2 * MISSES * k:  # the depth to begin with was chosen for half of it
+            return rows, scores
+        growth = min(8.0, max(2.0, (misses / (MISSES * k)) ** 0.6))
+        depth = min(part.count, DEEPEST, math.ceil(depth * growth))
+
+
+def start_depth(segment: Segment, count: int, query: Query, k: int) -> int:
+    """Candidates to begin with: what sample queries needed when the segment was written.
+
+    Between uniform weights and one criterion alone the measured depths are interpolated; they
+    grow about as the square root of the rows that pass and of the results wanted.
+    """
+    assert segment.info.codes is not None, "only segments with codes are scanned"
+    uniform, *corners = segment.info.codes.depths
+    share = query.weights / query.weights.sum()
+    skew = (share.max() - 1 / 3) / (2 / 3)
+    depth = (1 - skew) * uniform + skew * corners[int(share.argmax())]
+    return max(8 * k, 64, math.ceil(depth * math.sqrt(count / len(segment) * k / 10)))
+
+
+def _score(segment: Segment, query: Query, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
+    if rows is None or segment.info.codes is None:
+        return inner_products(segment.vectors, query.weighted, rows)
+    from clothret.search.scan import inner_products_at
+
+    return inner_products_at(segment.vectors, query.weighted, rows)

@@ -1,0 +1,151 @@
+"""The compressed scan: every passing code is read, the best `depth` are scored exactly.
+
+A partitioned index probes the cells near the query; under weights it was not built for, those
+are the wrong cells. A scan has no cells. FAISS's fast-scan kernel keeps look-up tables in
+registers, and asks the filter only about rows that beat the current threshold.
+
+Source: André et al., "Quicker ADC", PAMI 2021 (the kernel).
+"""
+
+import math
+from typing import Protocol
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from clothret.search.codebook import Codebook
+
+
+class Scanner(Protocol):
+    """Something that finds the rows whose codes promise the largest inner products."""
+
+    def search(
+        self, query: NDArray[np.float32], depth: int, bits: NDArray[np.uint8] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """At most `depth` rows (int64) and their estimated inner products (float32)."""
+
+
+class Scan:
+    """All codes of a segment, packed for the kernel; a bitmap narrows a search to its rows."""
+
+    def __init__(self, codebook: Codebook, codes: NDArray[np.uint8]) -> None:
+        """
+        Args:
+            codebook: how the codes were made.
+            codes: (rows, codebook.code_bytes) uint8.
+        """
+        self.codebook = codebook
+        quantizer = codebook.quantizer()
+        # One inverted list at the origin is a flat index. It is used because FAISS's flat fast
+        # scan refuses a selector and its inverted one accepts it.
+        self._origin = faiss.IndexFlatIP(quantizer.d)
+        self._origin.add(np.zeros((1, quantizer.d), dtype=np.float32))
+        plain = faiss.IndexIVFPQ(
+            self._origin, quantizer.d, 1, quantizer.M, 4, faiss.METRIC_INNER_PRODUCT
+        )
+        plain.pq, plain.by_residual, plain.is_trained = quantizer, False, True
+        rows = np.arange(len(codes), dtype=np.int64)
+        if len(codes):
+            codes = np.ascontiguousarray(codes)
+            plain.invlists.add_entries(0, len(rows), faiss.swig_ptr(rows), faiss.swig_ptr(codes))
+        plain.ntotal = len(rows)
+        self._index = faiss.IndexIVFPQFastScan(plain)
+
+    def search(
+        self, query: NDArray[np.float32], depth: int, bits: NDArray[np.uint8] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """As `Scanner.search`; `bits` is a bitmap of passing rows, lowest bit first."""
+        faiss.omp_set_num_threads(1)  # of this thread alone: one query is one core's work
+        selector = None if bits is None else faiss.IDSelectorBitmap(bits)
+        parameters = faiss.IVFSearchParameters(nprobe=1, sel=selector)
+        projected = (query @ self.codebook.projection)[None]
+        scores, rows = self._index.search(projected, depth, params=parameters)
+        found = rows[0] >= 0
+        return rows[0][found], scores[0][found]
+
+
+class CompactScan:
+    """The codes of a filter's rows alone: a filter asked for again is scanned at its own size."""
+
+    def __init__(
+        self, codebook: Codebook, codes: NDArray[np.uint8], rows: NDArray[np.int64]
+    ) -> None:
+        """
+        Args:
+            codebook: how the codes were made.
+            codes: (rows of the segment, code_bytes) uint8.
+            rows: passing rows, ascending.
+        """
+        self.codebook = codebook
+        self._rows = rows
+        quantizer = codebook.quantizer()
+        plain = faiss.IndexPQ(quantizer.d, quantizer.M, 4, faiss.METRIC_INNER_PRODUCT)
+        plain.pq, plain.is_trained, plain.ntotal = quantizer, True, len(rows)
+        faiss.copy_array_to_vector(codes.take(rows, axis=0).ravel(), plain.codes)
+        self._index = faiss.IndexPQFastScan(plain)
+        self.bytes: int = self._index.codes.size() + rows.nbytes
+
+    def search(
+        self, query: NDArray[np.float32], depth: int, bits: NDArray[np.uint8] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """As `Scanner.search`; `bits` is what the rows were made from, and not needed."""
+        faiss.omp_set_num_threads(1)
+        projected = (query @ self.codebook.projection)[None]
+        scores, positions = self._index.search(projected, depth)
+        found = positions[0] >= 0
+        return self._rows[positions[0][found]], scores[0][found]
+
+
+def expected_misses(exact: NDArray[np.float32], estimates: NDArray[np.float32], k: int) -> float:
+    """How many of the true `k` best the scan's candidates are expected to lack.
+
+    Below the worst estimate t of n candidates lie the rows not looked at. Their number is taken
+    to go on growing as it does among the candidates, n·e^{λx} at x below t, and their error to be
+    normal with the candidates' own spread σ. A row at t − x is missed if its error exceeds
+    g + x, where g is how far the k-th best exact score is above t, so
+    n ∫ λ e^{λx} Φ̄((g + x)/σ) dx = n (e^{λ²σ²/2 − λg} Φ̄(g/σ − λσ) − Φ̄(g/σ)).
+
+    Args:
+        exact: (n,) inner products of the candidates.
+        estimates: (n,) the scan's estimates of them.
+        k: results wanted, ≤ n.
+    """
+    count = len(exact)
+    worst = float(estimates.min())
+    gap = float(np.partition(exact, count - k)[count - k]) - worst
+    errors = exact - estimates
+    spread = float(np.sqrt(np.mean(np.square(errors, dtype=np.float64))))
+    upper = float(np.partition(estimates, count // 2)[count // 2])
+    if spread <= 1e-7 or upper <= worst:
+        return 0.0 if gap > 0 else math.inf
+    rate = math.log(count / (count - count // 2)) / (upper - worst)
+    if rate * spread > 8:  # the candidates are all alike: the estimate says nothing
+        return math.inf
+    shifted = gap / spread - rate * spread
+    growth = math.exp(0.5 * (rate * spread) ** 2 - rate * gap) if gap > 0 else math.inf
+    return count * max(0.0, growth * _upper_tail(shifted) - _upper_tail(gap / spread))
+
+
+def _upper_tail(z: float) -> float:
+    """Probability that a standard normal variable exceeds `z`."""
+    return 0.5 * math.erfc(z / math.sqrt(2.0))
+
+
+def inner_products_at(
+    vectors: NDArray[np.float32], query: NDArray[np.float32], rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """(n,) inner products of `query` (D,) with `rows` of `vectors` (N, D), copying none.
+
+    Several times faster than gathering the rows first.
+    """
+    if len(rows) and not 0 <= rows.min() <= rows.max() < len(vectors):
+        raise IndexError(f"rows must be in [0, {len(vectors)}), got {rows.min()}..{rows.max()}")
+    scores = np.empty(len(rows), dtype=np.float32)
+    rows = np.ascontiguousarray(rows, dtype=np.int64)
+    faiss.omp_set_num_threads(1)
+    faiss.fvec_inner_products_by_idx(
+        faiss.swig_ptr(scores), faiss.swig_ptr(query), faiss.swig_ptr(vectors),
+        faiss.swig_ptr(rows), vectors.shape[1], 1, len(rows),
+    )  # fmt: skip
+    return scores
