@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
+
+from clothret.imaging.masks import polygons_to_rle, rle_decode
 
 FILL = (124, 116, 104)
 """Color outside the picture: ImageNet's mean, 0 after normalization."""
@@ -37,6 +38,7 @@ class AugmentConfig:
         brightness, contrast, saturation: factors within 1 ± this.
         hue: rotation of the colors around gray, at most so many degrees either way.
         gamma: exponents within exp(± this).
+        recolor: probability of giving a garment another color, each garment for itself.
         copy_paste: probability of pasting the garments of another sample.
         min_side: garments with a narrower box are dropped, px.
         min_visible: garments that keep less of their mask are dropped, fraction.
@@ -52,6 +54,7 @@ class AugmentConfig:
     saturation: float = 0.0
     hue: float = 0.0
     gamma: float = 0.0
+    recolor: float = 0.0
     copy_paste: float = 0.0
     min_side: float = 2.0
     min_visible: float = 0.1
@@ -59,7 +62,7 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be 0 < smallest ≤ largest, got {self.scale}")
-        for name in ("flip", "copy_paste", "min_visible"):
+        for name in ("flip", "recolor", "copy_paste", "min_visible"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be within 0..1, got {getattr(self, name)}")
 
@@ -137,16 +140,10 @@ def rasterize(
 ) -> NDArray[np.uint8]:
     """(H, W) uint8 mask of (points, 2) polygons under `matrix`, by pycocotools' rule."""
     linear, offset = matrix[:, :2], matrix[:, 2]
-    moved = [
-        (polygon.astype(np.float64) @ linear.T + offset).ravel()
-        for polygon in polygons
-        if len(polygon) >= 3
-    ]
-    height, width = canvas
+    moved = [polygon @ linear.T + offset for polygon in polygons if len(polygon) >= 3]
     if not moved:
         return np.zeros(canvas, np.uint8)
-    runs = coco_mask.frPyObjects(moved, height, width)
-    return coco_mask.decode(coco_mask.merge(runs))
+    return rle_decode(polygons_to_rle(moved, canvas), canvas).view(np.uint8)
 
 
 def mask_boxes(masks: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -189,7 +186,8 @@ def make_sample(
     from_image[:, 1] *= size[0] / image.shape[0]
     zoom = abs(np.linalg.det(matrix[:, :2]))
     whole = np.array([_area(parts) for parts in polygons]) * zoom
-    picture = photometric(warp(image, from_image, canvas), config, rng)
+    picture = recolor(warp(image, from_image, canvas), masks, config, rng)
+    picture = photometric(picture, config, rng)
     return _kept(picture, masks, labels, whole, config)
 
 
@@ -244,6 +242,29 @@ def photometric(
         _color_matrix(1 + config.saturation * draw[2], math.radians(config.hue) * draw[3]),
     )
     return np.asarray(mixed, np.uint8)
+
+
+def recolor(
+    image: NDArray[np.uint8],
+    masks: NDArray[np.uint8],
+    config: AugmentConfig,
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
+    """`image` with some garments in another hue, saturation and brightness.
+
+    What makes a garment is not its color: folds, edges and shape stay.
+    """
+    draw = rng.uniform(-1.0, 1.0, (len(masks), 4))
+    chosen = np.flatnonzero((draw[:, 0] + 1) / 2 < config.recolor)
+    if not len(chosen):
+        return image
+    changed = image.copy()
+    for row in chosen:
+        _, hue, saturation, brightness = draw[row]
+        matrix = _color_matrix(1 + 0.5 * saturation, math.pi * hue) * (1 + 0.3 * brightness)
+        inside = masks[row].astype(bool)
+        changed[inside] = cv2.transform(image[inside][None], matrix)[0]
+    return changed
 
 
 def _color_matrix(saturation: float, hue: float) -> NDArray[np.float64]:

@@ -63,6 +63,7 @@ class ModelConfig:
         box_samples: proposals per image in the box loss, a quarter of them garments.
         box_head: width of the box head's two layers.
         mask_channels: of the mask head's convolutions, one after the other.
+        roi_samples: of the features per cell and axis where proposals are pooled.
         mask_pool: side of the grid that the mask head sees; its answer has twice the side.
         shared_regression: one set of box deltas and one mask for all categories.
         semantic: learn each pixel's category on the finest level, in training alone.
@@ -88,6 +89,7 @@ class ModelConfig:
     box_samples: int = 512
     box_head: int = 1024
     mask_channels: tuple[int, ...] = (256, 256, 256, 256)
+    roi_samples: int = 2
     mask_pool: int = 14
     shared_regression: bool = False
     semantic: bool = False
@@ -282,13 +284,17 @@ def build_model(config: ModelConfig, *, load_backbone: bool = True) -> GarmentRC
         max_size=config.max_size,
         rpn_anchor_generator=_anchors(config),
         rpn_head=FloatRPNHead(channels, len(config.anchor_ratios)),
-        box_roi_pool=MultiScaleRoIAlign(_rpn_levels(config, names)[:-1], pooled, sampling_ratio=2),
+        box_roi_pool=MultiScaleRoIAlign(
+            _rpn_levels(config, names)[:-1], pooled, sampling_ratio=config.roi_samples
+        ),
         box_head=TwoMLPHead(channels * pooled**2, config.box_head),
         box_predictor=BoxPredictor(
             config.box_head, classes, shared=config.shared_regression, merged=merged
         ),
         box_batch_size_per_image=config.box_samples,
-        mask_roi_pool=MultiScaleRoIAlign(names[:-1], config.mask_pool, sampling_ratio=2),
+        mask_roi_pool=MultiScaleRoIAlign(
+            names[:-1], config.mask_pool, sampling_ratio=config.roi_samples
+        ),
         mask_head=MaskRCNNHeads(channels, config.mask_channels, dilation=1),
         mask_predictor=MaskPredictor(
             config.mask_channels[-1],

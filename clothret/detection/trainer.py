@@ -146,7 +146,7 @@ class Trainer:
         """Take one step (or skip it) and return its mean losses over all processes."""
         self._seed(self.step)
         set_learning_rate(self.optimizer, self._rate(self.step))
-        self.optimizer.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad()
         losses: dict[str, float] = {}
         share = self.config.batch
         for start in range(0, len(batch.targets), share):
