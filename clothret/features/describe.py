@@ -11,13 +11,13 @@ from clothret.features.canvas import cut_out
 from clothret.features.color import CODES, color_vector
 from clothret.features.palette import Swatch, palette
 from clothret.features.quality import Quality, quality, sharpness
-from clothret.features.shape import COLUMNS, ROWS, shape_vector
+from clothret.features.shape import shape_vector
 from clothret.features.texture import texture_vector
 
-SCHEMA = "features-1"
+SCHEMA = "features-2"
 """Name of what the vectors mean; another name means they cannot be compared."""
 
-DIMS: dict[str, int] = {"color": CODES, "texture": 72, "shape": ROWS * COLUMNS // 2}
+DIMS: dict[str, int] = {"color": CODES, "texture": 72, "shape": 72}
 """Length of each criterion's vector."""
 
 
