@@ -4,24 +4,23 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clothret.features.canvas import Canvas
 from clothret.features.cielab import Array, decode_lab, difference, encode_lab, lab_to_rgb
 
 MAX_COLORS = 5
 
-SAMPLE = 900
+SAMPLE = 600
 """Pixels looked at."""
 
-ROUNDS = 6
+ROUNDS = 4
 """Rounds of k-means: the palette has settled long before."""
 
 MERGE = 13.0
 """Distance below which two entries are one color in light and shade."""
 
-SHADE_WEIGHT = 0.5
-"""What a step of L* counts against one of a* or b*: folds move it."""
+METRIC = np.array((0.5, 1, 1), np.float32)
+"""What a step of L*, a*, b* counts in distances: folds move the lightness."""
 
 MIN_SHARE = 0.05
 
@@ -69,64 +68,71 @@ def palette(canvas: Canvas) -> tuple[Swatch, ...]:
     """One to five swatches by falling share; the shares sum to 1."""
     pixels = canvas.rgb[canvas.interior]
     lab = decode_lab(encode_lab(pixels[:: max(len(pixels) // SAMPLE, 1)]))
-    centers = _seeds(lab)
+    weighed = lab * METRIC
+    centers = _seeds(weighed)
     for _ in range(ROUNDS):
-        nearest = _gaps(lab, centers).argmin(axis=1)
-        member = np.eye(len(centers), dtype=np.float32)[nearest]
+        member = np.eye(len(centers), dtype=np.float32)[_gaps(weighed, centers).argmin(axis=1)]
         counts = member.sum(axis=0)
         held = counts > 0
-        centers = (member.T @ lab)[held] / counts[held, None]
-    shares = counts[held] / len(lab)
-    return tuple(_swatch(center, share) for center, share in _merge(centers, shares))
+        centers = (member.T @ weighed)[held] / counts[held, None]
+    colors, shares = _merge(centers, counts[held] / len(lab))
+    return _swatches(colors / METRIC, shares)
 
 
 def _seeds(lab: Array) -> Array:
-    """(≤ MAX_COLORS, 3) colors: the median, then each time the one farthest from those chosen.
+    """(≤ MAX_COLORS, 3) colors: the mean, then each time the one farthest from those chosen.
 
     Farthest among the nearest 98 %: a stray pixel of the background seeds nothing.
     """
-    chosen = [np.median(lab, axis=0)]
+    chosen = [lab.mean(axis=0)]
+    gap = _gaps(lab, chosen[0][None])[:, 0]
+    rank = int(0.98 * (len(gap) - 1))
     while len(chosen) < MAX_COLORS:
-        gap = _gaps(lab, np.array(chosen, np.float32)).min(axis=1)
-        rank = int(0.98 * (len(gap) - 1))
         row = int(np.argpartition(gap, rank)[rank])
         if gap[row] < MERGE**2 / 4:
             break
         chosen.append(lab[row])
+        gap = np.minimum(gap, _gaps(lab, lab[row][None])[:, 0])
     return np.array(chosen, np.float32)
 
 
 def _gaps(lab: Array, centers: Array) -> Array:
-    """(N, K) squared distances, lightness counting `SHADE_WEIGHT`."""
-    weight = np.array((SHADE_WEIGHT, 1, 1), np.float32)
-    gap: Array = np.square((lab[:, None] - centers[None]) * weight).sum(axis=2)
-    return gap
+    """(N, K) squared distances."""
+    gap: Array = np.einsum("ij,ij->i", lab, lab)[:, None] - 2 * lab @ centers.T
+    return gap + np.square(centers).sum(axis=1)
 
 
-def _merge(centers: Array, shares: NDArray[np.float32]) -> list[tuple[Array, float]]:
-    """Entries with look-alikes joined and slivers dropped, by falling share."""
-    kept: list[tuple[Array, float]] = []
+def _merge(centers: Array, shares: Array) -> tuple[Array, Array]:
+    """(K, 3) entries with look-alikes joined and slivers dropped, and their (K,) shares."""
+    colors: list[Array] = []
+    held: list[float] = []
     for row in np.argsort(-shares, kind="stable"):
         center, share = centers[row], float(shares[row])
-        near = [i for i, (c, _) in enumerate(kept) if _gaps(center[None], c[None]) < MERGE**2]
-        if near:
-            other, held = kept[near[0]]
-            kept[near[0]] = ((other * held + center * share) / (held + share), held + share)
-        elif share >= MIN_SHARE or not kept:
-            kept.append((center, share))
-    total = sum(share for _, share in kept)
-    return sorted(((c, s / total) for c, s in kept), key=lambda entry: -entry[1])
+        gaps = [float(np.square(color - center).sum()) for color in colors]
+        near = int(np.argmin(gaps)) if gaps else -1
+        if gaps and gaps[near] < MERGE**2:
+            total = held[near] + share
+            colors[near] = (colors[near] * held[near] + center * share) / total
+            held[near] = total
+        elif share >= MIN_SHARE or not colors:
+            colors.append(center)
+            held.append(share)
+    order = np.argsort(-np.array(held), kind="stable")
+    kept = np.array(held, np.float32)[order]
+    return np.array(colors, np.float32)[order], kept / kept.sum()
 
 
-def _swatch(lab: Array, share: float) -> Swatch:
-    red, green, blue = lab_to_rgb(lab).tolist()
-    return Swatch(f"#{red:02x}{green:02x}{blue:02x}", color_name(lab), round(share, 4))
+def _swatches(colors: Array, shares: Array) -> tuple[Swatch, ...]:
+    codes = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in lab_to_rgb(colors).tolist()]
+    names = color_names(colors)
+    rounded = [round(float(share), 4) for share in shares]
+    return tuple(Swatch(*parts) for parts in zip(codes, names, rounded, strict=True))
 
 
-def color_name(lab: Array) -> str:
-    """Name of the nearest example of `NAMED_COLORS` by CIEDE2000; `lab` (3,) in CIELAB."""
+def color_names(lab: Array) -> list[str]:
+    """Name of the nearest example of `NAMED_COLORS` by CIEDE2000; `lab` (N, 3) in CIELAB."""
     names, examples = _examples()
-    return names[int(difference(lab, examples).argmin())]
+    return [names[row] for row in difference(lab[:, None], examples[None]).argmin(axis=1)]
 
 
 @cache
