@@ -17,6 +17,9 @@ from clothret.lake.digests import FileDigest, digest_value, parse_json
 from clothret.lake.lease import Lease, hold_lease
 from clothret.lake.storage import Storage, Token
 
+SPEC = "catalog.json"
+"""File of a catalog's folder that registers it; without it `gc` keeps no generation."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileRef:

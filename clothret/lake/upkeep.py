@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from clothret.errors import ArtifactError, LeaseError, NotFoundError, StorageError
 from clothret.lake.digests import wrong_files
 from clothret.lake.generations import (
+    SPEC,
     Generation,
     catalog_path,
     claim,
@@ -29,7 +30,7 @@ DAY = 24 * 3600.0
 PIN_SECONDS = DAY
 """A pin not refreshed for so long belongs to a reader that died."""
 
-OWNED = ("segments", "metadata", "images", "deleted", "work", "generations")
+OWNED = ("segments", "metadata", "images", "items", "deleted", "work", "generations")
 """Folders of a catalog where `gc` may delete."""
 
 
@@ -110,7 +111,8 @@ def gc(storage: Storage, *, keep: int = 3, grace: float = DAY) -> GcReport:
     """Delete what no kept generation lists.
 
     Kept are the current generation, the `keep` newest, those that readers pinned, and every file
-    younger than `grace`. A catalog whose lease is held is left alone.
+    younger than `grace`. A catalog whose lease is held is left alone. Of a catalog that is no
+    longer registered only what is pinned or young is kept.
 
     Args:
         keep: generations to keep for `rollback`, the current one included.
@@ -130,8 +132,9 @@ def gc(storage: Storage, *, keep: int = 3, grace: float = DAY) -> GcReport:
 
 
 def _collect(storage: Storage, catalog: str, keep: int, grace: float, report: GcReport) -> None:
+    registered = storage.exists(catalog_path(catalog, SPEC))
     generations = history(storage, catalog)
-    kept = _kept(storage, catalog, generations, keep)
+    kept = _kept(storage, catalog, generations, keep if registered else 0, registered)
     report.kept[catalog] = [generation.id for generation in kept]
     needed = {catalog_path(catalog, "generations", f"{g.id}.json") for g in kept}
     for generation in kept:
@@ -144,12 +147,16 @@ def _collect(storage: Storage, catalog: str, keep: int, grace: float, report: Gc
                 report.deleted.append(entry.path)
                 report.bytes += entry.size
     report.deleted += storage.delete_unfinished(catalog_path(catalog), older_than=grace)
+    if not registered and not kept:
+        storage.delete_tree(catalog_path(catalog, "reports"))
+        storage.delete(catalog_path(catalog, "scan.parquet"))
+        storage.delete(catalog_path(catalog, "current"))
 
 
 def _kept(
-    storage: Storage, catalog: str, generations: list[Generation], keep: int
+    storage: Storage, catalog: str, generations: list[Generation], keep: int, registered: bool
 ) -> list[Generation]:
-    pointed = read_pointer(storage, catalog).generation
+    pointed = read_pointer(storage, catalog).generation if registered else None
     newest = {generation.id for generation in generations[max(0, len(generations) - keep) :]}
     names = {pointed, *newest, *_pinned(storage, catalog)}
     return [generation for generation in generations if generation.id in names]

@@ -7,6 +7,7 @@ import pytest
 from clothret.errors import ArtifactError, LeaseError, NotFoundError
 from clothret.lake.digests import digest_bytes
 from clothret.lake.generations import (
+    SPEC,
     FileRef,
     Generation,
     SegmentRef,
@@ -32,6 +33,7 @@ def put(storage: Storage, path: str, data: bytes) -> FileRef:
 
 def publish_next(storage: Storage, text: str) -> Generation:
     """Publish a generation whose metadata and only segment say `text`."""
+    storage.write_bytes(catalog_path("shop", SPEC), b"{}")
     with hold_lease(storage, lease_path("shop")) as lease:
         claimed = claim(storage, "shop", lease)
         before = current(storage, "shop")
@@ -150,3 +152,10 @@ def test_gc_leaves_a_catalog_alone_while_a_run_writes(storage: Storage) -> None:
     assert list(report.busy) == ["shop"]
     assert report.deleted == []
     assert storage.exists("catalogs/shop/work/shard")
+
+
+def test_gc_deletes_a_catalog_that_was_removed(storage: Storage) -> None:
+    publish_next(storage, "a")
+    storage.delete(catalog_path("shop", SPEC))
+    gc(storage, grace=0)
+    assert [entry.path for entry in storage.list("catalogs")] == ["catalogs/shop/lease"]

@@ -1,0 +1,130 @@
+"""Which detector segments a catalog: described in a few words, opened where it is needed."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from clothret.errors import ArtifactError, InputError
+from clothret.lake.digests import digest_value
+from clothret.lake.models import ModelRegistry
+from clothret.lake.storage import Storage, open_storage
+from clothret.settings import SegmentSettings
+from clothret.types import Scheme, category_names
+
+if TYPE_CHECKING:
+    from clothret.detection.inference import Detector
+
+Kind = Literal["model", "plain", "items"]
+
+_OWN_DIGESTS = {"plain": "plain-1", "items": "items-1"}
+"""Rise when the detections of these detectors would change."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSpec:
+    """A detector that any process can open; equal specs give equal detections.
+
+    Attributes:
+        kind: "model", "plain" (plain backgrounds) or "items" (boxes or masks of the items table).
+        scheme: categories it tells apart.
+        model, model_digest: version and digest of a trained model, else None.
+        backend, score_threshold, max_garments: as `SegmentSettings`.
+        max_side: pictures are shrunk to this many pixels before they are segmented.
+    """
+
+    kind: Kind
+    scheme: Scheme
+    model: str | None
+    model_digest: str | None
+    backend: str
+    score_threshold: float
+    max_garments: int
+    max_side: int
+
+    @property
+    def digest(self) -> str:
+        """What cached detections depend on."""
+        parts = {name: value for name, value in asdict(self).items() if name != "model"}
+        return digest_value({**parts, "own": _OWN_DIGESTS.get(self.kind)})
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the labels, from 1."""
+        return category_names(self.scheme)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the manifest of a generation."""
+        return {**asdict(self), "digest": self.digest, "categories": list(self.categories)}
+
+    def open(self, lake: str) -> "Detector":
+        """Load it; `items` uses the plain-background detector for pictures of queries."""
+        if self.kind != "model":
+            from clothret.detection.plain import PlainDetector
+
+            return PlainDetector()
+        from clothret.detection.inference import load_detector
+
+        assert self.model is not None
+        return load_detector(
+            ModelRegistry(open_storage(lake)).fetch(self.model),
+            backend=self.backend,  # type: ignore[arg-type]
+            score_threshold=self.score_threshold,
+            max_garments=self.max_garments,
+            threads=1,
+            device=None if os.environ.get("CUDA_VISIBLE_DEVICES") != "" else "cpu",
+        )
+
+
+def detector_spec(
+    storage: Storage, segment: SegmentSettings, *, model: str = "current", kind: str | None = None
+) -> DetectorSpec:
+    """The detector that settings ask for; nothing is loaded.
+
+    Args:
+        storage: the lake with the models.
+        segment: its `detector` unless `kind` says otherwise.
+        model: version, or "current".
+
+    Raises:
+        NotFoundError: no such model.
+        InputError: no such kind.
+    """
+    kind = kind or segment.detector
+    common: dict[str, Any] = {
+        "backend": segment.backend,
+        "score_threshold": segment.score_threshold,
+        "max_garments": segment.max_garments,
+        "max_side": segment.max_side,
+    }
+    if kind in ("plain", "items"):
+        plain = {**common, "backend": "auto", "score_threshold": 0.0}
+        return DetectorSpec(kind, "binary", None, None, **plain)  # type: ignore[arg-type]
+    if kind != "model":
+        raise InputError(f"detector must be model, plain or items, got {kind!r}")
+    registry = ModelRegistry(storage)
+    version = registry.resolve(model)
+    scheme = _scheme(storage, version)
+    return DetectorSpec("model", scheme, version, registry.digest(version), **common)
+
+
+def open_detector(
+    storage: Storage, segment: SegmentSettings, *, model: str = "current", kind: str | None = None
+) -> "Detector":
+    """The detector itself, in this process.
+
+    Raises:
+        NotFoundError: no such model. ArtifactError: its files are damaged.
+    """
+    return detector_spec(storage, segment, model=model, kind=kind).open(storage.url)
+
+
+def _scheme(storage: Storage, version: str) -> Scheme:
+    """Categories of a model, without loading it."""
+    path = f"models/{version}/config.json"
+    try:
+        scheme = json.loads(storage.read_bytes(path))["scheme"]
+        category_names(scheme)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: expected a scheme 'binary' or 'df2' ({error})") from None
+    return scheme
