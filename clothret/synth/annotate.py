@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clothret.synth.scene import Shot, Shown
 
-LEAST_PIXELS = 12
+LEAST_PIXELS = 5
 """Specks of fewer visible pixels are left out, of masks as of polygons."""
 
 SMALL_MASK = 4000

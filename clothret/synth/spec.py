@@ -104,8 +104,7 @@ class GarmentSpec:
     variant: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.category <= len(DF2_CATEGORIES):
-            raise ValueError(f"category must be 1..{len(DF2_CATEGORIES)}, got {self.category}")
+        _check_category(self.category)
         if self.texture not in TEXTURES:
             raise ValueError(f"texture must be one of {TEXTURES}, got {self.texture!r}")
         if self.color not in COLORS:
@@ -151,8 +150,18 @@ def shape_label(spec: GarmentSpec) -> str:
     return ", ".join(word for word in words if word)
 
 
+def _check_category(category: int) -> None:
+    if not 1 <= category <= len(DF2_CATEGORIES):
+        raise ValueError(f"category must be 1..{len(DF2_CATEGORIES)}, got {category}")
+
+
 def random_shape(rng: np.random.Generator, category: int) -> Shape:
-    """A cut within the category's ranges; always the same number of draws."""
+    """A cut within the category's ranges; always the same number of draws.
+
+    Raises:
+        ValueError: `category` is not 1..13.
+    """
+    _check_category(category)
     unit = rng.random(10)
     necklines = ("v", "round", "square") if category in SLINGS else NECKLINES
     if category in (3, 4):
