@@ -3,6 +3,7 @@
 import logging
 import threading
 import weakref
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from clothret.catalog.detectors import DetectorSpec
 from clothret.catalog.plan import read_generation_images
 from clothret.catalog.segments import local_index
 from clothret.catalog.specs import find_catalog
@@ -106,6 +108,12 @@ class OpenGeneration:
         """Local folder of the model that segmented it; None for the detectors without one."""
         model = self.manifest["model"]
         return None if model is None else ModelRegistry(self.lake).fetch(model)
+
+    @property
+    def detector(self) -> DetectorSpec:
+        """What segmented it: a picture of a query is segmented by the same."""
+        made = self._generation.made_with["detector"]
+        return DetectorSpec(**{field.name: made[field.name] for field in fields(DetectorSpec)})
 
     def failures(self) -> pa.Table:
         """Images without content: item_id, image, failure."""
