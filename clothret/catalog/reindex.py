@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clothret.catalog.build import build_generation
@@ -72,7 +72,7 @@ class Night:
             return make_plan(
                 self.lake,
                 self.spec,
-                detector_spec(self.lake, segment, model=self.model),
+                detector_spec(self.lake, segment, model=self.model, kind=self.spec.detector),
                 self.before,
                 max_bytes=self.settings.image.max_bytes,
                 on_progress=self.on_progress,
@@ -134,6 +134,9 @@ def hold_night(
     """
     lake = open_storage(settings.lake)
     spec = find_catalog(lake, name)
+    if spec.detector is not None:
+        segment = settings.segment.model_copy(update={"detector": spec.detector})
+        settings = settings.model_copy(update={"segment": segment})
     with hold_lease(lake, lease_path(name), ttl=ttl) as lease:
         claimed = claim(lake, name, lease)
         before = load(lake, name, claimed.generation) if claimed.generation else None
@@ -146,6 +149,7 @@ def reindex(
     *,
     images: str | None = None,
     items: str | None = None,
+    detector: str | None = None,
     force: bool = False,
     model: str = "current",
     on_progress: Progress | None = None,
@@ -157,6 +161,8 @@ def reindex(
         settings: lake, segmentation, guards, limits.
         name: a registered catalog, or a new one if `images` and `items` are given.
         images, items: where they are from now on.
+        detector: "model", "plain" or "items", from now on.
+        detector: "model", "plain" or "items", from now on.
         force: publish even if a guard objects.
         model: version, or "current".
         on_progress: called with (stage, done, all).
@@ -169,7 +175,7 @@ def reindex(
         ReindexAbortedError: a guard objected.
     """
     began = time.perf_counter()
-    register(settings, name, images, items)
+    register(settings, name, images, items, detector)
     with hold_night(
         settings, name, model=model, on_progress=on_progress, executor=executor
     ) as night:
@@ -221,23 +227,31 @@ def index_catalog(
         return _finish(night, plan, began, force=force)
 
 
-def register(settings: Settings, name: str, images: str | None, items: str | None) -> CatalogSpec:
+def register(
+    settings: Settings,
+    name: str,
+    images: str | None,
+    items: str | None,
+    detector: str | None = None,
+) -> CatalogSpec:
     """The catalog's specification after changing what is given.
 
     Raises:
         NotFoundError: a new catalog without `images` and `items`.
     """
     lake = open_storage(settings.lake)
-    if images is None and items is None:
-        return find_catalog(lake, name)
+    given = {"images": images, "items": items, "detector": detector}
+    changes = {key: str(value) for key, value in given.items() if value is not None}
     try:
         known = find_catalog(lake, name)
     except NotFoundError:
         if images is None or items is None:
             raise
-        return add_catalog(lake, name, images, items)
-    wanted = CatalogSpec(name, str(images or known.images), str(items or known.items))
-    return known if wanted == known else add_catalog(lake, name, wanted.images, wanted.items)
+        return add_catalog(lake, name, images, items, detector)
+    wanted = replace(known, **changes)
+    if wanted != known:
+        add_catalog(lake, name, wanted.images, wanted.items, wanted.detector)
+    return wanted
 
 
 def _finish(night: Night, plan: Plan, began: float, *, force: bool) -> ReindexReport:

@@ -9,6 +9,8 @@ from clothret.lake.digests import parse_json
 from clothret.lake.generations import SPEC, catalog_path
 from clothret.lake.storage import Storage
 
+DETECTORS = ("model", "plain", "items")
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -20,11 +22,13 @@ class CatalogSpec:
         name: letters, digits, `.`, `_`, `-`.
         images: folder or `s3://bucket/prefix` that image paths are relative to.
         items: CSV or Parquet file: a path, `s3://…` or `https://…`.
+        detector: "model", "plain" or "items"; None takes the settings'.
     """
 
     name: str
     images: str
     items: str
+    detector: str | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -34,15 +38,22 @@ class CatalogSpec:
             )
         if not self.images or not self.items:
             raise CatalogError(f"catalog {self.name}: both images and items must be given")
+        if self.detector not in (None, "model", "plain", "items"):
+            raise CatalogError(
+                f"catalog {self.name}: detector must be 'model', 'plain' or 'items', "
+                f"got {self.detector!r}"
+            )
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, str | None]:
         """For `--json`."""
         return asdict(self)
 
 
-def add_catalog(storage: Storage, name: str, images: str, items: str) -> CatalogSpec:
-    """Register a catalog, or change where its pictures and items are."""
-    spec = CatalogSpec(name, str(images), str(items))
+def add_catalog(
+    storage: Storage, name: str, images: str, items: str, detector: str | None = None
+) -> CatalogSpec:
+    """Register a catalog, or change where its pictures and items are and who segments them."""
+    spec = CatalogSpec(name, str(images), str(items), detector)
     storage.write_bytes(catalog_path(name, SPEC), json.dumps(spec.to_dict(), indent=1).encode())
     return spec
 

@@ -14,14 +14,17 @@ def catalog() -> None:
 @click.argument("name")
 @click.option("--images", required=True, metavar="URL", help="Folder or s3://… with the pictures.")
 @click.option("--items", required=True, metavar="FILE_OR_URL", help="Items table, CSV or Parquet.")
+@click.option("--detector", type=click.Choice(["model", "plain", "items"]), help="How to segment.")
 @common_options
-def add(name: str, images: str, items: str, lake: str | None, as_json: bool) -> None:
+def add(
+    name: str, images: str, items: str, detector: str | None, lake: str | None, as_json: bool
+) -> None:
     """Register a catalog, or change where its pictures and items are."""
     from clothret.catalog import add_catalog
     from clothret.lake.storage import open_storage
 
     storage = open_storage(settings_for(lake).lake)
-    spec = add_catalog(storage, name, absolute(images), absolute(items))
+    spec = add_catalog(storage, name, absolute(images), absolute(items), detector)
     result = spec.to_dict()
     emit(result, as_json, lambda: click.echo(f"catalog {name}: {spec.images}, {spec.items}"))
 
