@@ -175,7 +175,5 @@ def fit_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_
     """`mask` at another size of the same picture."""
     if mask.shape == size:
         return mask
-    small = cv2.resize(
-        mask.view(np.uint8), (size[1], size[0]), interpolation=cv2.INTER_NEAREST
-    )
+    small = cv2.resize(mask.view(np.uint8), (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
     return small.astype(bool)

@@ -10,21 +10,18 @@ from numpy.typing import NDArray
 from clothret.catalog import OpenGeneration, open_generation
 from clothret.errors import InputError
 from clothret.features.calibration import HIGH, LOW
-from clothret.imaging.decode import decode
+from clothret.imaging.decode import decode, image_size
 from clothret.query.choice import Box
 from clothret.query.detectors import Detectors
 from clothret.query.picture import Picture, read_picture
 from clothret.query.ranking import Ranking
-from clothret.query.result import NO_GARMENT, Garment, Hit, QueryResult
+from clothret.query.result import NO_GARMENT, Hit, QueryResult
 from clothret.query.stored import find_garment, garments_of, hits_of
-from clothret.search import check_where
 from clothret.settings import Settings
 from clothret.types import Weights
 
 MAX_HITS = 1000
-WORK_SIDE = 1024
-"""Longer side in pixels at which a query picture is segmented and described."""
-
+EVEN = Weights()
 Blocks = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -36,7 +33,7 @@ class Ask:
         InputError: `k` is not 1 to `MAX_HITS`.
     """
 
-    weights: Weights = Weights()
+    weights: Weights = EVEN
     where: str | None = None
     k: int = 10
 
@@ -76,7 +73,7 @@ class QuerySession:
         *,
         garment: int | None = None,
         box: Box | None = None,
-        weights: Weights = Weights(),
+        weights: Weights = EVEN,
         where: str | None = None,
         k: int = 10,
         name: str = "picture",
@@ -106,7 +103,7 @@ class QuerySession:
         self,
         garment_id: str,
         *,
-        weights: Weights = Weights(),
+        weights: Weights = EVEN,
         where: str | None = None,
         k: int = 10,
     ) -> QueryResult:
@@ -136,7 +133,7 @@ class QuerySession:
             FilterError: naming the offending part.
         """
         if where is not None:
-            check_where(where, self.generation.index.schema)
+            self.generation.index.check(where)
 
     def look(self, image: bytes | NDArray[np.uint8], *, name: str = "picture") -> Picture:
         """Detect the garments of a picture; `search` it as often as wanted.
@@ -144,10 +141,11 @@ class QuerySession:
         Raises:
             ImageError: no picture, or one past the limits.
         """
+        spec = self.generation.detector
         pixels, size = read_picture(
-            image, max_side=WORK_SIDE, limits=self._settings.image, name=name
+            image, max_side=spec.max_side, limits=self._settings.image, name=name
         )
-        detector = self._detectors.load(self.generation.model_dir())
+        detector = self._detectors.load(spec)
         detections = detector.detect([pixels])[0]
         return Picture(pixels, size, detections, tuple(detector.categories))
 
@@ -191,6 +189,14 @@ class QuerySession:
             max_pixels=limits.max_pixels,
         )
 
+    def picture_size(self, image_id: str) -> tuple[int, int]:
+        """(height, width) in pixels of a catalog's picture, upright, from its header.
+
+        Raises:
+            NotFoundError: no such image. ImageError: it is no picture any more.
+        """
+        return image_size(self.generation.image_bytes(image_id), name=f"image {image_id}")
+
     def _hits(self, blocks: Blocks, ask: Ask) -> tuple[list[Hit], str | None]:
         ranking = Ranking.of(ask.weights, LOW, HIGH)
         found = self.generation.index.search_items(
@@ -232,7 +238,7 @@ def open_session(
         ArtifactError: the generation's files are missing or damaged.
     """
     opened = open_generation(settings, catalog, generation)
-    return QuerySession(settings, catalog, opened, detectors or Detectors(settings.segment))
+    return QuerySession(settings, catalog, opened, detectors or Detectors(settings.lake))
 
 
 def shortage(found: int, ask: Ask) -> str | None:

@@ -99,9 +99,7 @@ def _query(sheet: Image.Image, result: QueryResult, corner: tuple[int, int]) -> 
         _text(sheet, (x + 24, line), f"{swatch['name']}  {swatch['share']:.0%}", 15, SOFT)
 
 
-def _hit(
-    sheet: Image.Image, result: QueryResult, hit: Hit, corner: tuple[int, int]
-) -> None:
+def _hit(sheet: Image.Image, result: QueryResult, hit: Hit, corner: tuple[int, int]) -> None:
     """One hit: picture, palette, name, total, and a bar with its number for each criterion."""
     x, y = corner
     width, height = TILE_SIZE
@@ -193,9 +191,7 @@ def _text(sheet: Image.Image, place: tuple[int, int], text: str, size: int, ink:
     ImageDraw.Draw(sheet).text(place, text, fill=ink, font=_font(size))
 
 
-def _paste(
-    sheet: Image.Image, picture: Image.Image, corner: tuple[int, int], radius: int
-) -> None:
+def _paste(sheet: Image.Image, picture: Image.Image, corner: tuple[int, int], radius: int) -> None:
     """Paste with round corners, smoothed by oversampling."""
     width, height = (side * OVERSAMPLE for side in picture.size)
     mask = Image.new("L", (width, height), 0)
@@ -218,9 +214,7 @@ def _palette(
     _paste(sheet, strip, (x1, y1), 3)
 
 
-def _bar(
-    sheet: Image.Image, area: tuple[int, int, int, int], value: float, tone: str
-) -> None:
+def _bar(sheet: Image.Image, area: tuple[int, int, int, int], value: float, tone: str) -> None:
     x1, y1, x2, y2 = area
     bar = Image.new("RGB", (x2 - x1, y2 - y1), TILE)
     filled = round(min(max(value, 0.0), 1.0) * bar.width)

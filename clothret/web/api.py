@@ -1,6 +1,5 @@
 """The routes below `/api/v1`."""
 
-import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -59,7 +58,9 @@ def _json(model: Any) -> dict[str, Any]:
 
 def json_response(value: Any) -> Response:
     """`value` as JSON, encoded fast."""
-    return Response(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+    return Response(
+        orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json"
+    )
 
 
 def router(service: Service) -> APIRouter:

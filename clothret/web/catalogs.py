@@ -91,7 +91,7 @@ def garment(session: QuerySession, garment_id: str) -> dict[str, Any]:
     generation = session.generation
     row = find_garment(generation, garment_id)
     found, position = garments_of(generation, row)
-    size = session.size_of(row)
+    size = session.picture_size(garment_id.partition("-")[0])
     record = generation.index.table([row], ["item_id", "image", "image_id"]).to_pylist()[0]
     return {
         **record,
@@ -150,7 +150,9 @@ def _facet(name: str, found: dict[str, Any], rows: int) -> dict[str, Any]:
         if kind == "date":
             low, high = low[:10], str(high)[:10]
         return {"column": name, "kind": kind, "min": low, "max": high, "shown": low is not None}
-    values = [{"value": plain(entry["value"]), "count": entry["count"]} for entry in found["values"]]
+    values = [
+        {"value": plain(entry["value"]), "count": entry["count"]} for entry in found["values"]
+    ]
     boolean = bool(values) and isinstance(values[0]["value"], bool)
     # A column of names or codes, each once, is no choice to offer: it stays for expressions.
     choosable = 0 < found["distinct"] <= MAX_VALUES or (

@@ -104,7 +104,9 @@ class RateLimit:
             self._buckets.popitem(last=False)
         if not allowed:
             wait = str(int((1 - level) / self._rate) + 1)
-            raise ApiError(429, "rate", f"too many requests; again in {wait} s", {"Retry-After": wait})
+            raise ApiError(
+                429, "rate", f"too many requests; again in {wait} s", {"Retry-After": wait}
+            )
 
 
 class LimitedBody:

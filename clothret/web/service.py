@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import BinaryIO, TypeVar
 
-from clothret.lake import open_storage
+from clothret.lake.storage import open_storage
 from clothret.query import Detectors, Picture, QuerySession
 from clothret.settings import ImageSettings, Settings
 from clothret.web.cache import BudgetCache
@@ -32,7 +32,7 @@ class Service:
         self.storage = open_storage(settings.lake)
         self.metrics = Metrics()
         self.sessions = Sessions(
-            settings.model_copy(update={"image": uploads}), Detectors(settings.segment)
+            settings.model_copy(update={"image": uploads}), Detectors(settings.lake)
         )
         self.images = Images(settings)
         self.search_pool = Pool("search", web.search_workers, web.queue)
@@ -91,4 +91,4 @@ class Service:
 
     @staticmethod
     def _key(session: QuerySession, name: str) -> tuple[str, str]:
-        return str(session.generation.model_dir()), name
+        return session.generation.detector.digest, name

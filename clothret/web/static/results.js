@@ -78,7 +78,7 @@ export class Results {
       picture.classList.add("here");
     });
     picture.addEventListener("error", () => picture.replaceWith(h("span", { class: "gone" }, "picture not available")));
-    const link = h("a", { class: "hit-link", "aria-label": `More like ${name}` }, h("div", { class: "hit-picture" }, picture));
+    const link = h("a", { class: "hit-link", tabindex: -1, "aria-hidden": "true" }, h("div", { class: "hit-picture" }, picture));
     const card = h("li", { class: "hit", "data-garment": hit.garment_id, "data-item": hit.item_id, "data-generation": answer.generation },
       link,
       palette(hit.palette),
@@ -87,8 +87,9 @@ export class Results {
       h("dl", { class: "scores" }, CRITERIA.map((criterion) => h("div", { class: `row ${criterion}` },
         h("dt", {}, label(criterion)), h("dd", {}, h("span", { class: "meter" }, h("i")), h("span", { class: "digits" }))))),
       h("div", { class: "hit-tools" },
+        h("button", { class: "button quiet", type: "button", "aria-label": `More like ${name}`, onclick: () => this.act.more(hit.garment_id) }, "More like this"),
         h("button", { class: "button quiet", type: "button", "aria-label": `Compare with ${name}`, onclick: () => this.act.compare(card.hit) }, "Compare"),
-        h("a", { class: "button quiet", target: "_blank", rel: "noopener", href: imageUrl(answer.catalog, hit.image_id), "aria-label": `Open the original picture of ${name}` }, "Original")));
+        h("a", { class: "button quiet", target: "_blank", rel: "noopener", href: imageUrl(answer.catalog, hit.image_id), "aria-label": `Open the original picture of ${name}`, title: "Open original" }, "↗")));
     link.addEventListener("click", (event) => {
       if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
       event.preventDefault();
