@@ -108,8 +108,8 @@ def check_password(plan: Plan, password: str | None) -> None:
         with zipfile.ZipFile(plan.path) as archive:
             data = archive.read(member.name, pwd=password.encode() if password else None)
     except (RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        wrong = "Bad password" in str(error) or plan.encrypted
-        found = "a wrong password" if wrong else f"damage ({error})"
+        wrong = "Bad password" in str(error)
+        found = "a wrong password" if wrong else f"damage, or a wrong password ({error})"
         raise DatasetError(
             f"{plan.path}: expected {member.name} to open with the password given, found {found}"
         ) from None

@@ -9,17 +9,20 @@ killed run left whole is not extracted again, what it left half is.
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 import re
 import select
 import shutil
 import subprocess
+import termios
 import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -153,12 +156,12 @@ def _libarchive(work: _Work, threads: int, report: Callable[[], None]) -> None:
     with ThreadPoolExecutor(len(parts), thread_name_prefix="extract") as pool:
         futures = [pool.submit(_libarchive_part, work, part) for part in parts]
         try:
-            while wait(futures, timeout=0.5).not_done:
+            while wait(futures, timeout=0.5, return_when=FIRST_EXCEPTION).not_done:
                 report()
                 if any(future.done() and future.exception() for future in futures):
                     break
         finally:
-            work.stop.set() if not all(f.done() for f in futures) else None
+            work.stop.set()
         for future in futures:
             future.result()
 
@@ -238,47 +241,48 @@ def _unzip(work: _Work, threads: int, report: Callable[[], None]) -> None:
 def _run_unzip(work: _Work, pattern: str, folder: Path, report: Callable[[], None]) -> None:
     """Run `unzip -n -j`; the password goes through a terminal, where `ps` does not show it."""
     terminal, child_side = os.openpty()
-    process = subprocess.Popen(
-        ["unzip", "-n", "-j", "-q", str(work.plan.path), pattern, "-d", str(folder)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=lambda: _take_terminal(child_side),
-    )
-    os.close(child_side)
     try:
-        _answer(process, terminal, work.password or "", report)
+        with subprocess.Popen(
+            ["unzip", "-n", "-j", "-q", str(work.plan.path), pattern, "-d", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(child_side, termios.TIOCSCTTY, 0),
+        ) as process:
+            try:
+                _answer_prompts(process, terminal, work.password or "", report)
+            finally:
+                process.kill()
     finally:
-        process.kill()
-        process.wait()
         os.close(terminal)
+        os.close(child_side)
 
 
-def _take_terminal(descriptor: int) -> None:
-    """Make a pseudo-terminal the controlling one: `unzip` asks for passwords at /dev/tty."""
-    import fcntl
-    import termios
-
-    fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
-
-
-def _answer(
+def _answer_prompts(
     process: "subprocess.Popen[bytes]", terminal: int, password: str, report: Callable[[], None]
 ) -> None:
-    """Type the password at each prompt until the process ends; damage is found by CRC later."""
+    """Type the password when asked, until the process ends; damage is found by CRC later."""
     assert process.stderr is not None
-    streams = [terminal, process.stderr.fileno()]
-    while process.poll() is None:
-        for stream in select.select(streams, [], [], 0.5)[0]:
-            with contextlib.suppress(OSError):  # the terminal closes with its last user
-                text = os.read(stream, 4096)
-                if b"password:" in text:
-                    os.write(terminal, password.encode() + b"\n")
-                if not text:
-                    streams.remove(stream)
+    errors = process.stderr.fileno()
+    while True:
+        if select.select([errors], [], [], 0.5)[0]:
+            text = os.read(errors, 1 << 16)
+            if not text:
+                return
+            if b"reenter" in text:
+                raise DatasetError("unzip refuses the password")
+            if b"password:" in text:
+                _wait_for_silence(terminal)
+                os.write(terminal, password.encode() + b"\n")
         report()
-    process.stderr.close()
+
+
+def _wait_for_silence(terminal: int) -> None:
+    """Return once echo is off: unzip drops what is typed between its prompt and that."""
+    deadline = time.monotonic() + 10
+    while termios.tcgetattr(terminal)[3] & termios.ECHO and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def _check_files(work: _Work, targets: Sequence[tuple[Member, Path]]) -> None:

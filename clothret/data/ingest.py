@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -137,7 +137,7 @@ class _Job:
     def run(self, staging: Path) -> tuple[Dataset, bool]:
         """The dataset, and whether the lake had it."""
         existing = find_version(self.storage, self.name, self.version)
-        if existing is not None:
+        if existing is not None and not staging.exists():
             return existing, True
         with _exclusive(staging):
             existing = find_version(self.storage, self.name, self.version)
@@ -244,9 +244,10 @@ class _Job:
         return shards
 
     def _check_space(self, staging: Path) -> None:
-        """Refuse early what the disk cannot hold: pictures, annotations and as much of tables."""
+        """Refuse early what the disk cannot hold: the members, and tables of twice their JSON."""
         there = sum(file.stat().st_size for file in staging.rglob("*") if file.is_file())
-        need = sum(plan.size for plan in self.plans) - there
+        tables = sum(2 * item.size for plan in self.plans for item in plan.annotations)
+        need = sum(plan.size for plan in self.plans) + tables - there
         free = shutil.disk_usage(staging).free
         if need > free:
             raise StorageError(f"{staging}: needs {need:,} bytes, {free:,} are free")
@@ -332,20 +333,31 @@ def _exclusive(staging: Path) -> Iterator[None]:
     Raises:
         LeaseError: another process holds it.
     """
-    staging.parent.mkdir(parents=True, exist_ok=True)
     path = staging.with_name(f"{staging.name}.lock")
-    with open(path, "ab") as lock:
+    with _open_lock(path) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LeaseError(f"{path}: another process ingests this dataset") from None
+            held = os.fstat(lock.fileno()).st_ino == path.stat().st_ino
+        except (BlockingIOError, FileNotFoundError):
+            held = False
+        if not held:  # by another, or it was another's that is just done
+            raise LeaseError(f"{path}: another process ingests this dataset")
         try:
             yield
         finally:
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # leave no trace of what failed
-                for folder in (staging.parent, staging.parent.parent):
+                for folder in (path.parent, path.parent.parent):
                     folder.rmdir()
+
+
+def _open_lock(path: Path) -> BinaryIO:
+    """The lock's file, opened though another process may just remove the empty folder."""
+    for _ in range(100):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            return open(path, "ab")
+    raise LeaseError(f"{path}: another process removes its folder")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -75,13 +75,16 @@ class FolderSource:
 
     def find(self) -> list[Found]:
         found = []
-        for split in SPLITS:
-            path = self.folder / f"{split}.zip"
-            if path.is_file():
-                status = path.stat()
-                mark = f"{status.st_mtime_ns:x}-{status.st_ctime_ns:x}-{status.st_ino:x}"
-                found.append(Found(split, str(path), status.st_size, mark))
-        names = sorted(path.name for path in self.folder.iterdir())
+        try:
+            names = sorted(path.name for path in self.folder.iterdir())
+            for split in SPLITS:
+                path = self.folder / f"{split}.zip"
+                if path.is_file():
+                    status = path.stat()
+                    mark = f"{status.st_mtime_ns:x}-{status.st_ctime_ns:x}-{status.st_ino:x}"
+                    found.append(Found(split, str(path), status.st_size, mark))
+        except OSError as error:
+            raise DatasetError(f"{self.url}: cannot be read: {error.strerror}") from None
         return _complete(self.url, found, ", ".join(names[:5]) or "an empty folder")
 
     def fetch(self, found: Found, folder: Path, on_bytes: OnBytes | None = None) -> Path:
