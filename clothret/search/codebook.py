@@ -8,15 +8,19 @@ Sources: Jégou et al., "Product quantization for nearest neighbor search", PAMI
 Ge et al., "Optimized product quantization", CVPR 2013.
 """
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from clothret.errors import ArtifactError
 from clothret.search.blocks import Dims
+
+if TYPE_CHECKING:
+    import faiss
 
 AXES = 3
 """Dimensions a sub-quantizer holds: 22 sub-quantizers, 11 bytes, for a block of 64."""
@@ -51,8 +55,10 @@ class Codebook:
         """Bytes of one row's code: two sub-quantizers in each."""
         return (self.quantizers + 1) // 2
 
-    def quantizer(self) -> faiss.ProductQuantizer:
+    def quantizer(self) -> "faiss.ProductQuantizer":
         """The same codebook as FAISS's product quantizer."""
+        import faiss  # reading a codebook needs none of it
+
         count, _, axes = self.centroids.shape
         quantizer = faiss.ProductQuantizer(count * axes, count, 4)
         faiss.copy_array_to_vector(self.centroids.ravel(), quantizer.centroids)
@@ -69,21 +75,28 @@ class Codebook:
         np.savez(path, projection=self.projection, centroids=self.centroids)
 
     @classmethod
-    def load(cls, path: Path) -> "Codebook":
+    def load(cls, path: Path, quantizers: int, axes: int) -> "Codebook":
         """Read what `save` wrote.
 
         Raises:
-            ArtifactError: the file is damaged.
+            ArtifactError: the file is damaged, or not of so many sub-quantizers and axes.
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return cls(arrays["projection"], arrays["centroids"])
-        except (OSError, ValueError, KeyError) as error:
+                codebook = cls(arrays["projection"], arrays["centroids"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ArtifactError(f"codebook {path}: {error}") from None
+        if codebook.centroids.shape != (quantizers, 16, axes):
+            raise ArtifactError(
+                f"codebook {path}: {codebook.centroids.shape}, expected {(quantizers, 16, axes)}"
+            )
+        return codebook
 
     @classmethod
     def train(cls, vectors: NDArray[np.float32], dims: Dims, seed: int = 0) -> "Codebook":
         """Fit to a sample of (N, D) vectors, N ≥ 16."""
+        import faiss
+
         chosen = np.random.default_rng(seed).choice(
             len(vectors), min(SAMPLE, len(vectors)), replace=False
         )

@@ -31,9 +31,9 @@ class Metadata:
         self._parquet: pq.ParquetFile | None = None
         try:
             if path.suffix == ".parquet":
-                import pyarrow.parquet as pq
+                from pyarrow.parquet import ParquetFile
 
-                self._parquet = pq.ParquetFile(path, memory_map=True)
+                self._parquet = ParquetFile(path, memory_map=True)
                 self.schema: pa.Schema = self._parquet.schema_arrow
                 self.rows: int = self._parquet.metadata.num_rows
             else:

@@ -10,7 +10,6 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +18,9 @@ from numpy.typing import NDArray
 
 from clothret.errors import ArtifactError
 from clothret.search.blocks import Dims
+from clothret.search.codebook import Codebook
 
 if TYPE_CHECKING:
-    from clothret.search.codebook import Codebook
     from clothret.search.scan import CompactScan, Scan
 
 FORMAT = 1
@@ -67,17 +66,37 @@ class SegmentInfo:
 
 
 class Segment:
-    """An open segment; nothing is read before it is needed."""
+    """An open segment: files are mapped, pages are read when needed.
+
+    Attributes:
+        vectors: (rows, D) float32, read-only.
+        codebook: how vectors become codes; only where `info.codes`.
+        codes: (rows, code bytes) uint8, read-only; only where `info.codes`.
+    """
 
     def __init__(self, path: Path) -> None:
         """
         Raises:
-            ArtifactError: a file is missing, or is not of the size that segment.json states.
+            ArtifactError: a file is missing, damaged, or not of the size that segment.json states.
         """
         self.path = path
         self.info = read_info(path)
         self._lock = threading.Lock()
         self._scan: Scan | None = None
+        self._check_sizes()
+        rows, codes = self.info.rows, self.info.codes
+        # Mapped now, so that a reader keeps what it opened when the folder is replaced or deleted.
+        self.vectors: NDArray[np.float32] = map_array(
+            path / "vectors.f32", np.float32, rows, sum(self.info.dims)
+        )
+        if codes:
+            self.codebook = Codebook.load(path / "codebook.npz", codes.quantizers, codes.axes)
+            self.codes: NDArray[np.uint8] = map_array(
+                path / "codes.u8", np.uint8, rows, self.codebook.code_bytes
+            )
+
+    def _check_sizes(self) -> None:
+        path = self.path
         width = sum(self.info.dims)
         for name, size in self.info.bytes.items():
             found = (path / name).stat().st_size if (path / name).is_file() else None
@@ -93,37 +112,10 @@ class Segment:
     def __len__(self) -> int:
         return self.info.rows
 
-    @cached_property
-    def vectors(self) -> NDArray[np.float32]:
-        """(rows, D) float32, memory-mapped and read-only."""
-        return map_array(self.path / "vectors.f32", np.float32, self.info.rows, sum(self.info.dims))
-
-    @cached_property
-    def codebook(self) -> "Codebook":
-        """How vectors become codes.
-
-        Raises:
-            ArtifactError: damaged, or not what segment.json states.
-        """
-        from clothret.search.codebook import Codebook  # FAISS loads only where codes are
-
-        codebook = Codebook.load(self.path / "codebook.npz")
-        codes = self.info.codes
-        if codes is None or codebook.centroids.shape != (codes.quantizers, 16, codes.axes):
-            raise ArtifactError(
-                f"segment {self.path}: codebook of {codebook.centroids.shape}, expected {codes}"
-            )
-        return codebook
-
-    @cached_property
-    def codes(self) -> NDArray[np.uint8]:
-        """(rows, code bytes) uint8, memory-mapped and read-only."""
-        return map_array(self.path / "codes.u8", np.uint8, self.info.rows, self.codebook.code_bytes)
-
     @property
     def scan(self) -> "Scan":
         """All codes, packed in memory at the first use: 0.1 s a million rows."""
-        from clothret.search.scan import Scan
+        from clothret.search.scan import Scan  # FAISS loads only where codes are
 
         with self._lock:
             if self._scan is None:

@@ -1,0 +1,202 @@
+"""The compressed scan: codes keep criteria apart, and what it returns is the exact answer."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from clothret.errors import ArtifactError
+from clothret.search import Index, write_segment
+from clothret.search.blocks import Query
+from clothret.search.codebook import Codebook
+from clothret.search.nearest import nearest, start_depth
+from clothret.search.scan import Scan, expected_misses, inner_products_at
+from clothret.search.segment import Segment
+from clothret.search.selection import Part
+
+ROWS = 30_000
+DIMS = (12, 7, 16)
+WEIGHTS = [(1, 1, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1.0, 0.3, 0.05)]
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def scattered(seed: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(seed)
+    return [unit(generator.standard_normal((ROWS, size))) for size in DIMS]
+
+
+def crowded(seed: int) -> list[np.ndarray]:
+    """Thirty tight crowds per criterion, of which each row joins one at random."""
+    generator = np.random.default_rng(seed)
+    return [
+        unit(
+            generator.standard_normal((30, size))[generator.integers(0, 30, ROWS)]
+            + 0.1 * generator.standard_normal((ROWS, size))
+        )
+        for size in DIMS
+    ]
+
+
+@pytest.fixture(scope="module", params=["scattered", "crowded"])
+def index(request, tmp_path_factory):
+    blocks = {"scattered": scattered, "crowded": crowded}[request.param](0)
+    crowd = blocks[2][:, 0] > 0  # metadata that goes with shape
+    table = pa.table({"n": np.arange(ROWS), "crowd": crowd})
+    path = tmp_path_factory.mktemp("scan") / request.param
+    return Index.build(path, *blocks, table), np.concatenate(blocks, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("where", "passes"),
+    [
+        (None, lambda n, vectors: n >= 0),
+        ("n % 10 < 8", lambda n, vectors: n % 10 < 8),
+        ("n % 10 < 4", lambda n, vectors: n % 10 < 4),
+        ("crowd", lambda n, vectors: vectors[:, 19] > 0),
+        ("n % 1000 < 5", lambda n, vectors: n % 1000 < 5),
+    ],
+)
+def test_finds_the_true_ten_under_any_weights_and_filter(index, where, passes, monkeypatch):
+    monkeypatch.setattr("clothret.search.nearest.EXACT_ROWS", 1000)  # scan even so few rows
+    built, vectors = index
+    rows = np.flatnonzero(passes(np.arange(ROWS), vectors))
+    found = total = 0
+    for weights in WEIGHTS:
+        for number in range(0, 2000, 100):
+            hits = built.search(*built.vectors(number), weights=weights, where=where)
+            scores = vectors[rows] @ (vectors[number] * np.repeat(weights, DIMS))
+            worst = np.sort(scores)[-10] - 1e-6
+            score = dict(zip(rows.tolist(), scores.tolist(), strict=True))
+            found += sum(score[row] >= worst for row in hits.rows.tolist())
+            total += 10
+    assert found / total >= 0.99
+
+
+def test_recall_check_measures_it(index):
+    assert index[0].recall_check(sample=30) >= 0.99
+
+
+def test_plans_follow_the_filter(index):
+    built, _ = index
+    query = Query.build(built.vectors(0), (1, 1, 1), DIMS)
+    segment = built.segments[0]
+    half = np.arange(ROWS) % 5 < 2
+    part = Part(half, ROWS)
+    assert nearest(segment, Part(None, ROWS), query, 10)[1] == "scan"
+    assert nearest(segment, part, query, 10)[1] == "exact"  # 12,000 rows, first use
+    assert nearest(segment, part, query, 10)[1] == "compact"
+    assert nearest(segment, Part(np.arange(ROWS) < 50, ROWS), query, 10)[1] == "exact"
+
+
+def test_a_compact_copy_finds_what_the_whole_scan_finds(index):
+    segment = index[0].segments[0]
+    mask = np.arange(ROWS) % 3 == 0
+    rows = np.flatnonzero(mask)
+    query = index[1][7]
+    whole, estimates = segment.scan.search(query, 50, np.packbits(mask, bitorder="little"))
+    compact, same = segment.compact(rows).search(query, 50, None)
+    assert mask[whole].all()
+    np.testing.assert_allclose(np.sort(estimates), np.sort(same), atol=1e-5)
+    assert len(np.intersect1d(whole, compact)) >= 45  # the rest tie at the last place
+
+
+def test_one_criterion_alone_is_scored_by_its_own_codes():
+    blocks = scattered(1)
+    codebook = Codebook.train(np.concatenate(blocks, axis=1), DIMS)
+    used = [np.abs(codebook.projection[rows]).sum(axis=0) > 0 for rows in np.split(
+        np.arange(sum(DIMS)), np.cumsum(DIMS)[:2])]  # fmt: skip
+    assert (np.sum(used, axis=0) <= 1).all()  # no column takes from two criteria
+    slots = np.array(used).reshape(3, codebook.quantizers, -1).any(axis=2)
+    assert (slots.sum(axis=0) == 1).all()  # nor any sub-quantizer
+
+
+def test_the_projection_keeps_inner_products():
+    vectors = np.concatenate(scattered(2), axis=1)
+    projection = Codebook.train(vectors, DIMS).projection
+    np.testing.assert_allclose(
+        (vectors[:20] @ projection) @ (vectors[:20] @ projection).T,
+        vectors[:20] @ vectors[:20].T,
+        atol=1e-5,
+    )
+
+
+def test_codes_of_vectors_on_centroids_are_exact():
+    """One criterion on a line of 16 points each: 4 bits say all."""
+    angles = np.arange(16) * np.pi / 16
+    block = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    vectors = np.tile(np.concatenate([block] * 3, axis=1), (40, 1))
+    codebook = Codebook.train(vectors, (2, 2, 2))
+    scan = Scan(codebook, codebook.encode(vectors))
+    _, estimates = scan.search(vectors[3], 40, None)
+    assert estimates == pytest.approx(np.full(40, 3.0), abs=0.05)
+
+
+def test_expected_misses_grow_with_error_and_shrink_with_depth():
+    generator = np.random.default_rng(0)
+    estimates = np.sort(generator.standard_normal(20_000))[::-1].astype(np.float32)
+    noise = generator.standard_normal(20_000).astype(np.float32)
+
+    def misses(depth: int, spread: float) -> float:
+        prefix = estimates[:depth]
+        return expected_misses(prefix + spread * noise[:depth], prefix, 10)
+
+    assert misses(200, 0.3) > misses(200, 0.2) > misses(200, 0.1)
+    assert misses(200, 0.3) > misses(800, 0.3) > misses(3200, 0.3)
+    assert misses(20, 0.0) == 0.0
+
+
+def test_expected_misses_are_about_those_that_happen():
+    counted, predicted = 0, 0.0
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        estimates = generator.standard_normal(20_000).astype(np.float32)
+        exact = estimates + 0.3 * generator.standard_normal(20_000).astype(np.float32)
+        candidates = np.argsort(-estimates)[:60]
+        counted += 10 - len(np.intersect1d(np.argsort(-exact)[:10], candidates))
+        predicted += expected_misses(exact[candidates], estimates[candidates], 10)
+    assert counted / 3 < predicted < counted * 3
+
+
+def test_candidates_all_alike_promise_nothing():
+    same = np.full(100, 0.5, dtype=np.float32)
+    assert expected_misses(same, same, 10) == np.inf
+
+
+def test_deeper_where_more_is_asked(index):
+    segment = index[0].segments[0]
+    query = Query.build(index[0].vectors(0), (1, 1, 1), DIMS)
+    assert start_depth(segment, ROWS, query, 40) >= 320
+    assert start_depth(segment, ROWS, query, 10) >= start_depth(segment, ROWS // 4, query, 10)
+
+
+def test_products_by_row_are_checked():
+    vectors = np.eye(3, dtype=np.float32)
+    rows = np.array([2, 0])
+    assert inner_products_at(vectors, vectors[2], rows).tolist() == [1.0, 0.0]
+    with pytest.raises(IndexError, match=r"\[0, 3\)"):
+        inner_products_at(vectors, vectors[2], np.array([3]))
+
+
+def test_segments_say_how_they_were_made(index):
+    info = index[0].segments[0].info
+    assert info.codes is not None
+    assert (info.codes.quantizers, info.codes.axes) == (8 + 7 + 8, 2)
+    assert min(info.codes.depths) >= 100
+    assert info.bytes["codes.u8"] == ROWS * 12
+
+
+def test_damaged_codes_are_found_at_open(tmp_path):
+    write_segment(tmp_path / "segment", *scattered(3))
+    info = json.loads((tmp_path / "segment" / "segment.json").read_text())
+    info["codes"]["quantizers"] = 9
+    (tmp_path / "segment" / "segment.json").write_text(json.dumps(info))
+    with pytest.raises(ArtifactError, match=r"codes\.u8"):
+        Segment(tmp_path / "segment")
+    info["codes"]["quantizers"] = 24
+    (tmp_path / "segment" / "segment.json").write_text(json.dumps(info))
+    with pytest.raises(ArtifactError, match="codebook"):
+        Segment(tmp_path / "segment")
