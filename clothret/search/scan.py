@@ -102,9 +102,8 @@ def expected_misses(exact: NDArray[np.float32], estimates: NDArray[np.float32], 
 
     Below the worst estimate t of n candidates lie the rows not looked at. Their number is taken
     to go on growing as it does among the candidates, n·e^{λx} at x below t, and their error to be
-    normal with the candidates' own mean and spread σ. A row at t − x is missed if its error exceeds
-    g + x, where g is how far the k-th best exact score is above t and
-    the mean error, so
+    normal about zero with the candidates' spread σ. A row at t − x is missed if its error exceeds
+    g + x, where g is how far the k-th best exact score is above t, so
     n ∫ λ e^{λx} Φ̄((g + x)/σ) dx = n (e^{λ²σ²/2 − λg} Φ̄(g/σ − λσ) − Φ̄(g/σ)).
 
     Args:
@@ -115,8 +114,9 @@ def expected_misses(exact: NDArray[np.float32], estimates: NDArray[np.float32], 
     count = len(exact)
     worst = float(estimates.min())
     errors = exact - estimates
-    gap = float(np.partition(exact, count - k)[count - k] - errors.mean(dtype=np.float64)) - worst
-    spread = float(errors.std(dtype=np.float64))
+    gap = float(np.partition(exact, count - k)[count - k]) - worst
+    # Not about their mean: among dense crowds that one is a matter of which crowd was reached.
+    spread = float(np.sqrt(np.mean(np.square(errors, dtype=np.float64))))
     upper = float(np.partition(estimates, count // 2)[count // 2])
     if spread <= 1e-7 or upper <= worst:
         return 0.0 if gap > 0 else math.inf
