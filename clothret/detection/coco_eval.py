@@ -83,6 +83,37 @@ class Curves:
         }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """Everything COCO says about the detections of one split.
+
+    Attributes:
+        scheme: what the labels mean.
+        own: by kind, in the scheme's categories.
+        binary: by kind, with categories ignored.
+        sliced: whether DeepFashion2's slices are among the subsets of `own`.
+    """
+
+    scheme: Scheme
+    own: Mapping[Kind, Curves]
+    binary: Mapping[Kind, Curves]
+    sliced: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; see `coco_metrics`."""
+        own, binary = self.own, self.binary
+        figures: dict[str, Any] = {kind: own[kind].summary() for kind in KINDS}
+        figures["binary"] = {kind: binary[kind].summary() for kind in KINDS}
+        figures["per_category"] = {
+            name: {"garments": int(own["bbox"].truths[k, 0])}
+            | {kind: own[kind].category(k) for kind in KINDS}
+            for k, name in enumerate(category_names(self.scheme))
+        }
+        if self.sliced:
+            figures["slices"] = _slice_figures(own)
+        return figures
+
+
 def coco_metrics(
     annotations: Annotations,
     detections: Sequence[Detections] | Mapping[int, Detections],
@@ -108,13 +139,13 @@ def coco_metrics(
         ValueError: an image without a result, or a label outside the scheme.
     """
     pairs = pair_up(annotations, detections, workers=workers)
-    return metrics_of_pairs(annotations, pairs, scheme, slices=slices)
+    return figures_of_pairs(annotations, pairs, scheme, slices=slices).to_dict()
 
 
-def metrics_of_pairs(
+def figures_of_pairs(
     annotations: Annotations, pairs: Pairs, scheme: Scheme, *, slices: bool = False
-) -> dict[str, Any]:
-    """`coco_metrics` from overlaps that are known already."""
+) -> Figures:
+    """`coco_metrics` from overlaps that are known already, with the curves kept."""
     own = {kind: evaluate_pairs(annotations, pairs, kind, scheme, slices=slices) for kind in KINDS}
     binary = own
     if scheme != "binary":
@@ -122,16 +153,7 @@ def metrics_of_pairs(
             kind: evaluate_pairs(annotations, pairs, kind, scheme, categories=False)
             for kind in KINDS
         }
-    figures: dict[str, Any] = {kind: own[kind].summary() for kind in KINDS}
-    figures["binary"] = {kind: binary[kind].summary() for kind in KINDS}
-    figures["per_category"] = {
-        name: {"garments": int(own["bbox"].truths[k, 0])}
-        | {kind: own[kind].category(k) for kind in KINDS}
-        for k, name in enumerate(category_names(scheme))
-    }
-    if slices:
-        figures["slices"] = _slice_figures(own)
-    return figures
+    return Figures(scheme, own, binary, slices)
 
 
 def evaluate_pairs(

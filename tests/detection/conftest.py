@@ -4,12 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
+import simplejpeg
 
 from clothret.imaging.masks import polygons_to_rle, rle_area
 from clothret.types import Annotations, Detections
+from clothret.types.arrow import write_annotations
 
 Garment = dict[str, Any]
 
@@ -128,6 +131,83 @@ def random_case(
     return split(truth, size=size, ids=ids), guesses
 
 
+def draw_split(
+    folder: Path, images: int, *, size: tuple[int, int] = (64, 48), empty: int = 0, seed: int = 0
+) -> Annotations:
+    """A split of flat bright rectangles and triangles on dark noise, and its images in `folder`.
+
+    The last `empty` images hold no garment. Category 1 is a rectangle, 8 a triangle.
+    """
+    rng = np.random.default_rng(seed)
+    height, width = size
+    folder.mkdir(parents=True, exist_ok=True)
+    polygons: list[np.ndarray] = []
+    categories, counts = [], []
+    for number in range(images):
+        picture = rng.integers(0, 60, (height, width, 3), dtype=np.uint8)
+        count = 0 if number >= images - empty else 1
+        for _ in range(count):
+            x, y = rng.integers(2, width // 3), rng.integers(2, height // 3)
+            w, h = rng.integers(width // 3, width // 2), rng.integers(height // 3, height // 2)
+            triangle = bool(rng.integers(2))
+            corners = [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]
+            polygon = np.array([[x + w // 2, y], *corners[2:]] if triangle else corners, np.int32)
+            color = (255, 80, 80) if triangle else (80, 255, 80)
+            cv2.fillPoly(picture, [polygon], color)
+            polygons.append(polygon.astype(np.float32))
+            categories.append(8 if triangle else 1)
+        counts.append(count)
+        data = simplejpeg.encode_jpeg(picture, quality=95)
+        (folder / f"{number:04d}.jpg").write_bytes(data)
+    return assemble(folder, size, counts, categories, polygons)
+
+
+def assemble(
+    folder: Path,
+    size: tuple[int, int],
+    counts: list[int],
+    categories: list[int],
+    polygons: list[np.ndarray],
+) -> Annotations:
+    """Annotations of images `0000.jpg` … with one polygon per garment."""
+    rles = [polygons_to_rle([polygon], size) for polygon in polygons]
+    garments, images = len(polygons), len(counts)
+    boxes = [[*p.min(axis=0), *p.max(axis=0)] for p in polygons]
+    ones = np.ones(garments, np.int8)
+    return Annotations(
+        image_dir=folder,
+        image_id=np.arange(1, images + 1),
+        file_name=pa.array([f"{number:04d}.jpg" for number in range(images)], pa.string()),
+        width=np.full(images, size[1], np.int32),
+        height=np.full(images, size[0], np.int32),
+        source=np.ones(images, np.int8),
+        garment_offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        annotation_id=np.arange(1, garments + 1),
+        category=np.array(categories, np.int8),
+        box=np.array(boxes, np.float32).reshape(-1, 4),
+        area=np.array([float(rle_area(rle, size)) for rle in rles]),
+        garment_polygons=np.arange(garments + 1),
+        polygon_offsets=np.concatenate([[0], np.cumsum([len(p) for p in polygons])]).astype(int),
+        polygon_points=np.concatenate([p.ravel() for p in polygons] or [np.zeros(0)]).astype("f4"),
+        rle_offsets=np.concatenate([[0], np.cumsum([len(rle) for rle in rles])]).astype(int),
+        rle_bytes=np.frombuffer(b"".join(rles), np.uint8),
+        pair_id=np.arange(garments),
+        style=np.zeros(garments, np.int32),
+        scale=ones,
+        occlusion=ones,
+        zoom_in=ones,
+        viewpoint=ones,
+    )
+
+
+def write_dataset(folder: Path, train: int = 12, validation: int = 4) -> Path:
+    """A folder as `python -m clothret.detection.train --data` takes it."""
+    for name, images, seed in (("train", train, 0), ("validation", validation, 1)):
+        split = draw_split(folder / "images" / name, images, seed=seed)
+        write_annotations(folder / "annotations" / f"{name}.arrow", split)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def make_split() -> Callable[..., Annotations]:
     return split
@@ -141,3 +221,13 @@ def make_found() -> Callable[..., Detections]:
 @pytest.fixture(scope="session")
 def make_case() -> Callable[..., tuple[Annotations, list[Detections]]]:
     return random_case
+
+
+@pytest.fixture(scope="session")
+def make_drawn() -> Callable[..., Annotations]:
+    return draw_split
+
+
+@pytest.fixture(scope="session")
+def make_dataset() -> Callable[..., Path]:
+    return write_dataset
