@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clothret.synth.outline import Piece
 from clothret.synth.paint import Canvas, Light, paint_flat
 from clothret.synth.palette import RGB, draw_color
+from clothret.synth.pieces import Piece
 from clothret.synth.pose import Placement, Points, Pose, limb, ribbon, spline
 
 SKINS: tuple[RGB, ...] = (

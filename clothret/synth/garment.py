@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clothret.synth.outline import Piece, cut
+from clothret.synth.outline import cut
 from clothret.synth.paint import Canvas, Light, paint_cloth, random_light
+from clothret.synth.pieces import Piece
 from clothret.synth.pose import Placement, Points, Pose, laid_out
 from clothret.synth.spec import GarmentSpec
 

@@ -75,7 +75,7 @@ def _box(picture: Picture, x: float, y: float, w: float, h: float, color: NDArra
 
 def studio(rng: np.random.Generator, height: int, width: int) -> Picture:
     """A seamless backdrop, mostly near white, lighter in the middle."""
-    color = np.full(3, rng.uniform(205, 252)) if rng.random() < 0.6 else _muted(rng, 0.45, 0.95)
+    color = np.full(3, rng.uniform(212, 253)) if rng.random() < 0.6 else _muted(rng, 0.45, 0.95)
     shade = rng.uniform(0.86, 1.0)
     picture = _gradient(height, width, color, color * shade)
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]

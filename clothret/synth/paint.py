@@ -7,14 +7,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clothret.synth.outline import Piece
 from clothret.synth.palette import RGB
+from clothret.synth.pieces import Piece
 from clothret.synth.pose import Placement
 from clothret.synth.spec import GarmentSpec
 from clothret.synth.textures import TILE_UNITS, side_for, tile
 
 Image = NDArray[np.float32]
 _SHIFT = 4  # fractional bits of cv2's polygon coordinates
+
+FOLD_PIXELS = np.float32(55)
+"""Pixels of the field of folds to one body unit: a fold is some 5 cm broad."""
+
+SWAY = (np.float32(0.022), np.float32(0.03))
+"""How far a fold pulls the pattern across and along the cloth, body units."""
+
+SHEEN = np.float32(54)
+"""Light that folds throw back whatever the dye: they show on black cloth too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,20 +208,18 @@ def paint_cloth(
         return
     cover = coverage(points, window)
     across, along = _body_coordinates(window, place, piece)
-    # 90 pixels of the field of folds to a body unit: a fold is some 4 cm wide
-    offset = np.float32(40 * piece.origin[0])
+    offset = np.float32(FOLD_PIXELS * piece.origin[0])  # sleeves do not fold as the torso does
     folds = cv2.remap(
-        _folds(light.seed), across * 55 + offset, along * 55, cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_WRAP,
+        _folds(light.seed), across * FOLD_PIXELS + offset, along * FOLD_PIXELS,
+        cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP,
     )  # fmt: skip
-    color = fabric(spec, across + 0.022 * folds, along + 0.03 * folds, place.scale)
+    color = fabric(spec, across + SWAY[0] * folds, along + SWAY[1] * folds, place.scale)
     factor = roundness(cover, 0.42 * place.scale, light) * (1 + light.folds * folds)
     seams = _strokes(piece, place, window)
     if seams is not None:
         factor *= seams
     color = color * (piece.tone * factor)[..., None]
-    # a sheen keeps folds of black cloth visible
-    color += (18 * light.folds * 6 * np.maximum(folds, 0) * 0.5)[..., None]
+    color += (SHEEN * light.folds * np.maximum(folds, 0))[..., None]
     canvas.blend(window, np.clip(color, 0, 255), cover, owner)
 
 

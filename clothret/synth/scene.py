@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from clothret.synth.body import Figure, hanger, random_person
 from clothret.synth.garment import fit_placement, outline_points, paint_garment
 from clothret.synth.grounds import grain, ground, window_of
-from clothret.synth.outline import Piece, cut
+from clothret.synth.outline import cut
 from clothret.synth.paint import Canvas, Light, paint_cloth, paint_flat, random_light
 from clothret.synth.palette import COLORS, draw_color
+from clothret.synth.pieces import Piece
 from clothret.synth.pose import Placement, Points, Pose, laid_out, random_pose
 from clothret.synth.spec import GarmentSpec
 from clothret.types import DF2_LANDMARKS

@@ -5,7 +5,8 @@ import pytest
 
 from clothret.synth import random_spec, render_garment
 from clothret.synth.garment import fit_placement, outline_points
-from clothret.synth.outline import Piece, cut
+from clothret.synth.outline import cut
+from clothret.synth.pieces import Piece
 from clothret.synth.pose import Placement, Pose, laid_out
 from clothret.synth.scene import shoot
 
