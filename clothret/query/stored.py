@@ -43,8 +43,9 @@ def garments_of(generation: OpenGeneration, row: int) -> tuple[list[Garment], in
 def stored_garment(generation: OpenGeneration, row: int) -> Garment:
     """A garment of the catalog with its mask."""
     facts = generation.garment(row)
+    x1, y1, x2, y2 = (float(facts[side]) for side in ("x1", "y1", "x2", "y2"))
     return Garment(
-        box=tuple(float(facts[side]) for side in ("x1", "y1", "x2", "y2")),
+        box=(x1, y1, x2, y2),
         category=facts["category"],
         score=float(facts["detection_score"]),
         rle=facts["rle"],

@@ -71,7 +71,9 @@ def router(service: Service) -> APIRouter:
     async def list_all() -> Response:
         """The catalogs of the lake, with the generation each is served from."""
         found = await service.searching(lambda: catalogs.describe_all(service))
-        return json_response({"catalogs": found})
+        web = service.settings.web
+        limits = {"bytes": web.max_upload_bytes, "pixels": web.max_pixels}
+        return json_response({"catalogs": found, "limits": limits})
 
     @api.get("/facets")
     async def facets(

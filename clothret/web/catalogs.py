@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import pyarrow.compute as pc
 
 from clothret.catalog import list_catalogs
 from clothret.errors import ClothretError, InputError, NotFoundError
@@ -124,17 +125,19 @@ def _describe(service: Service, name: str) -> dict[str, Any]:
         return unknown
     except ClothretError as error:
         return unknown | {"error": str(error)}
-    manifest = session.generation.manifest
-    counts = manifest.get("counts", {})
+    manifest, index = session.generation.manifest, session.generation.index
+    items = index.metadata.columns(["item_id"]).column(0)
     return {
         "name": name,
         "generation": session.generation.id,
-        "created": manifest.get("created"),
-        "items": counts.get("items", 0),
-        "images": counts.get("images", 0),
-        "garments": len(session.generation.index),
-        "run_url": web_url(manifest.get("run_url")),
-        "made_with": plain(manifest.get("made_with", {})),
+        "created": manifest["created"],
+        "items": pc.count_distinct(items).as_py(),
+        "images": manifest["counts"]["rows"],
+        "garments": len(index),
+        "detector": manifest["detector"],
+        "model": manifest["model"],
+        "categories": manifest["categories"],
+        "run_url": web_url(manifest["lineage"].get("run_url")),
     }
 
 

@@ -42,8 +42,7 @@ def check_host(header: str | None, web: WebSettings) -> None:
     """
     if not is_loopback(web.host):
         return
-    name = (header or "").rpartition(":")[0] if _has_port(header) else (header or "")
-    name = name.lower().rstrip(".")
+    name = _without_port(header or "").lower().rstrip(".")
     plain = "." not in name or is_loopback(name) or _is_address(name)
     if not plain and name not in {host.lower() for host in web.hosts}:
         raise ApiError(
@@ -192,8 +191,9 @@ def _cookie(header: str) -> str:
     return morsel.value if morsel is not None else ""
 
 
-def _has_port(header: str | None) -> bool:
-    return bool(header) and header.rpartition(":")[2].isdigit() and not header.endswith("]")
+def _without_port(header: str) -> str:
+    name, colon, port = header.rpartition(":")
+    return name if colon and port.isdigit() else header
 
 
 def _is_address(name: str) -> bool:
