@@ -91,10 +91,15 @@ def cut_out(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Canvas:
 
 def _interior(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """`mask` without its rim; of a garment narrower than twice the rim, its middle half."""
-    padded = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    depth = depth_inside(mask)
     median = float(np.median(depth[mask]))
     return depth >= min(BORDER, median)
+
+
+def depth_inside(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(h, w) float32: distance in pixels to the outside, which begins beyond the array's edge."""
+    padded = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
 
 
 def _kind(value: Any) -> str:

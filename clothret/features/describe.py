@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from clothret.errors import InputError
 from clothret.features.canvas import cut_out
-from clothret.features.color import CODES, color_vector
+from clothret.features.color import color_vector
 from clothret.features.palette import Swatch, palette
 from clothret.features.quality import Quality, quality, sharpness
 from clothret.features.shape import shape_vector
-from clothret.features.texture import texture_vector
+from clothret.features.texture import pattern_name, texture_vector
 
-SCHEMA = "features-2"
+SCHEMA = "features-3"
 """Name of what the vectors mean; another name means they cannot be compared."""
 
-DIMS: dict[str, int] = {"color": CODES, "texture": 72, "shape": 72}
+DIMS: dict[str, int] = {"color": 64, "texture": 64, "shape": 72}
 """Length of each criterion's vector."""
 
 
@@ -67,13 +67,14 @@ def extract(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Features:
     """
     canvas = cut_out(image, mask)
     swatches = palette(canvas)
+    texture = texture_vector(canvas)
     return Features(
         color=color_vector(canvas),
-        texture=texture_vector(canvas),
+        texture=texture,
         shape=shape_vector(mask),
         palette=swatches,
         color_name=swatches[0].name,
-        pattern="plain",
+        pattern=pattern_name(texture),
         quality=quality(canvas, mask, sharpness(canvas)),
     )
 

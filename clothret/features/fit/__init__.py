@@ -1,0 +1,1 @@
+"""How the learned parts of the descriptors are made: `python -m clothret.features.fit --help`."""

@@ -1,0 +1,149 @@
+"""Pretended photographs of a garment: outline, two colors, folds, light, distance, camera."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clothret.features.fit.patterns import Field, draw_field
+
+SIZE = 224
+"""Height and width in pixels of a photograph at distance 1."""
+
+RELIEF = frozenset({"knit", "denim", "marl", "lace"})
+"""Kinds that are mostly light and shade on one color."""
+
+
+def draw_outline(rng: np.random.Generator, size: int = SIZE) -> NDArray[np.bool_]:
+    """A crude garment: a top with sleeves, trousers, or a skirt; sometimes cut by a bag."""
+    mask = np.zeros((size, size), np.uint8)
+    top, bottom = rng.uniform(0.05, 0.15), rng.uniform(0.75, 0.97)
+    style = rng.integers(3)
+    if style == 0:
+        half, hem = rng.uniform(0.16, 0.26), rng.uniform(0.16, 0.3)
+        _fill(
+            mask, [(0.5 - half, top), (0.5 + half, top), (0.5 + hem, bottom), (0.5 - hem, bottom)]
+        )
+        reach, drop = rng.uniform(0.1, 0.2), rng.uniform(0.15, 0.6)
+        for side in (-1, 1):
+            x = 0.5 + side * half
+            _fill(mask, [(x, top), (x + side * reach, top + drop), (x, top + drop), (x, top + 0.2)])
+    elif style == 1:
+        half, width = rng.uniform(0.14, 0.2), rng.uniform(0.06, 0.14)
+        for side in (-1, 1):
+            foot = 0.5 + side * rng.uniform(0.1, 0.22)
+            knee = [(foot + width, bottom), (foot - width, bottom)]
+            _fill(mask, [(0.5 - half, top), (0.5 + half, top), *knee])
+    else:
+        waist, hem = rng.uniform(0.12, 0.22), rng.uniform(0.2, 0.38)
+        _fill(
+            mask, [(0.5 - waist, top), (0.5 + waist, top), (0.5 + hem, bottom), (0.5 - hem, bottom)]
+        )
+    if rng.random() < 0.25:
+        at = tuple((rng.uniform(0.2, 0.8, 2) * size).tolist())
+        axes = tuple((rng.uniform(0.1, 0.3, 2) * size).tolist())
+        cv2.ellipse(mask, (at, axes, float(rng.uniform(0, 180))), 0, -1)
+    return mask > 0
+
+
+def draw_colors(kind: str, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Ground and figure, (3,) float32 sRGB in [0, 255]."""
+    first = rng.uniform(10, 245, 3)
+    if rng.random() < 0.35:
+        first = np.full(3, rng.uniform(10, 245)) + rng.normal(0, 6, 3)
+    if kind in RELIEF and rng.random() < 0.7:
+        return first.astype(np.float32), (first * rng.uniform(0.3, 0.85)).astype(np.float32)
+    second = rng.uniform(5, 250, 3)
+    while np.abs(second - first).max() < 30:
+        second = rng.uniform(5, 250, 3)
+    if rng.random() < 0.3:
+        second = first + (second - first) * rng.uniform(0.2, 0.6)
+    return first.astype(np.float32), second.astype(np.float32)
+
+
+def draw_folds(rng: np.random.Generator, size: int = SIZE) -> Field:
+    """(size, size) light on draped cloth: broad shading, creases, highlights; about 1."""
+    shade = np.ones((size, size), np.float32)
+    for cells in (3, 5, 9, 14):
+        noise = rng.normal(0, rng.uniform(0, 0.11), (cells, cells)).astype(np.float32)
+        shade += cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
+    for _ in range(rng.integers(0, 9)):
+        line = np.zeros((size, size), np.float32)
+        start = rng.uniform(0, size, 2)
+        end = start + rng.normal(0, 1, 2) * (0.12, 0.3) * size
+        points = [tuple(p.astype(int).tolist()) for p in (start, end)]
+        cv2.line(
+            line, points[0], points[1], float(rng.uniform(-0.5, 0.35)), int(rng.integers(1, 5))
+        )
+        shade += cv2.GaussianBlur(line, (0, 0), rng.uniform(1, 4))
+    return np.clip(1 + (shade - 1) * rng.uniform(0.15, 1), 0.2, 1.8)
+
+
+def photograph(
+    field: Field, kind: str, mask: NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """One photograph of the cloth `field` cut to `mask`.
+
+    Args:
+        field: (H, W) float32 in [0, 1], 0 the ground and 1 the figure.
+        kind: a name of `KINDS`; decides how the two colors are drawn.
+        mask: (H, W) bool.
+
+    Returns:
+        (h, w, 3) uint8 RGB and its mask, (h, w) bool; h / H is the distance, 0.5 to 1.
+    """
+    ground, figure = draw_colors(kind, rng)
+    cloth = ground + field[..., None] * (figure - ground)
+    if kind == "floral" and rng.random() < 0.6:
+        third = rng.uniform(5, 250, 3).astype(np.float32)
+        middle = (np.abs(field - 0.5) < 0.35)[..., None]
+        cloth = np.where(middle, third, cloth)
+    cloth = cloth * draw_folds(rng, len(field))[..., None]
+    behind = rng.uniform(0, 255, 3) + rng.normal(0, 20, (*field.shape, 1))
+    picture = np.where(mask[..., None], cloth, behind).astype(np.float32)
+    picture *= rng.uniform(0.62, 1.22) * (1 + rng.uniform(-0.1, 0.1, 3)).astype(np.float32)
+    return _camera(picture, mask, rng)
+
+
+def _camera(
+    picture: Field, mask: NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Distance, blur, noise, clipping and JPEG."""
+    size = round(len(picture) * rng.uniform(0.5, 1.0))
+    picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(mask.view(np.uint8) * 255, (size, size), interpolation=cv2.INTER_AREA) > 127
+    if rng.random() < 0.6:
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.1))
+    picture = picture + rng.normal(0, rng.uniform(0, 6), picture.shape)
+    encoded = np.clip(picture, 0, 255).astype(np.uint8)
+    if rng.random() < 0.8:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 96))]
+        data = cv2.imencode(".jpg", encoded, quality)[1]
+        encoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return encoded, small
+
+
+def sample_views(
+    kind: str, rng: np.random.Generator, views: int = 2
+) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    """Photographs of one cloth: other garment, colors, folds, light and camera in each."""
+    masks = [draw_outline(rng) for _ in range(views)]
+    side = float(np.sqrt(np.mean([np.count_nonzero(mask) for mask in masks])))
+    field = draw_field(kind, SIZE, side, rng)
+    return [photograph(_turned(field, rng), kind, mask, rng) for mask in masks]
+
+
+def _turned(field: Field, rng: np.random.Generator) -> Field:
+    """`field` seen a little turned, nearer or shifted, its sides mirrored outward."""
+    size = len(field)
+    matrix = cv2.getRotationMatrix2D(
+        (size / 2, size / 2), rng.uniform(-8, 8), rng.uniform(0.9, 1.15)
+    )
+    matrix[:, 2] += rng.uniform(-12, 12, 2)
+    return cv2.warpAffine(
+        field, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
+
+
+def _fill(mask: NDArray[np.uint8], corners: list[tuple[float, float]]) -> None:
+    points = np.round(np.array(corners) * len(mask)).astype(np.int32)
+    cv2.fillPoly(mask, [points], 1)
