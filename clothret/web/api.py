@@ -10,10 +10,11 @@ from clothret.query import Garment, Picture, QueryResult, QuerySession, explain,
 from clothret.web import catalogs
 from clothret.web.errors import ApiError
 from clothret.web.forms import (
+    SearchForm,
     ask_of,
     media_type,
+    open_form,
     picture_of,
-    read_form,
     read_json,
     search_form,
     text_fields,
@@ -114,14 +115,14 @@ def router(service: Service) -> APIRouter:
     )
     async def detect(request: Request) -> Response:
         """The garments of an uploaded picture: boxes, outlines, categories, confidence."""
-        form = await read_form(request)
-        upload, catalog = picture_of(form), text_fields(form).get("catalog")
+        async with open_form(request) as form:
+            upload, catalog = picture_of(form), text_fields(form).get("catalog")
 
-        def work() -> dict[str, Any]:
-            session = _session(service, catalog)
-            return _detected(*service.look(session, upload))
+            def work() -> dict[str, Any]:
+                session = _session(service, catalog)
+                return _detected(*service.look(session, upload))
 
-        return json_response(await service.detecting(work, request.is_disconnected))
+            return json_response(await service.detecting(work, request.is_disconnected))
 
     @api.post(
         "/search",
@@ -136,7 +137,9 @@ def router(service: Service) -> APIRouter:
     async def search(request: Request) -> Response:
         """The items that look like a garment: of an uploaded picture, or of the catalog."""
         if media_type(request) == "multipart/form-data":
-            return json_response(await _search_upload(service, request))
+            async with open_form(request) as form:
+                work = _search_upload(service, search_form(form))
+                return json_response(await service.detecting(work, request.is_disconnected))
         body = await read_json(request, SearchBody)
         work = _search_kept(service, body)
         return json_response(await service.searching(work, request.is_disconnected))
@@ -159,8 +162,8 @@ def _session(service: Service, catalog: str | None) -> QuerySession:
     return service.sessions.get(catalog or catalogs.only(service))
 
 
-async def _search_upload(service: Service, request: Request) -> dict[str, Any]:
-    form = search_form(await read_form(request))
+def _search_upload(service: Service, form: SearchForm) -> Callable[[], dict[str, Any]]:
+    """The work of a search with an uploaded picture."""
 
     def work() -> dict[str, Any]:
         session = _session(service, form.catalog)
@@ -170,7 +173,7 @@ async def _search_upload(service: Service, request: Request) -> dict[str, Any]:
             result = session.search(picture, form.ask, garment=form.garment, box=form.box)
         return _answer(result) | {"picture": name}
 
-    return await service.detecting(work, request.is_disconnected)
+    return work
 
 
 def _search_kept(service: Service, body: SearchBody) -> Callable[[], dict[str, Any]]:

@@ -1,6 +1,7 @@
 """A search as a form or as JSON, read into one value."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, TypeVar
 
@@ -38,8 +39,9 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def read_form(request: Request) -> FormData:
-    """The fields of a multipart form: one file, few short texts.
+@asynccontextmanager
+async def open_form(request: Request) -> AsyncIterator[FormData]:
+    """The fields of a multipart form: one file, few short texts; closed with the block.
 
     Raises:
         ApiError: 400 no such form, 415 another media type.
@@ -47,9 +49,13 @@ async def read_form(request: Request) -> FormData:
     if media_type(request) != "multipart/form-data":
         raise ApiError(415, "media_type", "expected multipart/form-data with a file `image`")
     try:
-        return await request.form(max_files=1, max_fields=16, max_part_size=FIELD_BYTES)
+        form = await request.form(max_files=1, max_fields=16, max_part_size=FIELD_BYTES)
     except (MultiPartException, KeyError, UnicodeError, ValueError) as error:
         raise ApiError(400, "form", f"the form cannot be read: {error}") from None
+    try:
+        yield form
+    finally:
+        await form.close()
 
 
 async def read_json(request: Request, model: type[Body]) -> Body:
