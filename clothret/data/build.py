@@ -87,10 +87,15 @@ def build_tables(
     count = workers or len(os.sched_getaffinity(0))
     with _runner(count if total > CHUNK_IMAGES else 1) as run:
         _write_chunks(splits, scratch, run, total, on_progress)
-        joined = run([(_join_split, (split, out, scratch)) for split in splits])
+        joined = run(
+            [(_join_split, (split, _chunk_files(split, scratch), out)) for split in splits]
+        )
         counts = dict(joined)
         jobs: list[_Job] = [
-            (_write_coco_file, (out, split.name, scheme, scratch if keypoints else None))
+            (
+                _write_coco_file,
+                (out, split.name, scheme, _chunk_files(split, scratch) if keypoints else None),
+            )
             for split in splits
             for scheme in COCO_SUFFIX
         ]
@@ -164,8 +169,8 @@ def _write_one_chunk(split: ExtractedSplit, start: int, end: int, path: Path) ->
     return end - start
 
 
-def _join_split(split: ExtractedSplit, out: Path, scratch: Path) -> tuple[str, SplitCounts]:
-    chunks = [read_chunk_file(path) for path in _chunk_files(split, scratch)]
+def _join_split(split: ExtractedSplit, files: Sequence[Path], out: Path) -> tuple[str, SplitCounts]:
+    chunks = [read_chunk_file(path) for path in files]
     arrays = join_chunks(chunks)
     annotations = to_annotations(arrays, out / "images" / split.name)
     rejected = sum(len(chunk.rejected) for chunk in chunks)
@@ -182,12 +187,13 @@ def _join_split(split: ExtractedSplit, out: Path, scratch: Path) -> tuple[str, S
     return split.name, SplitCounts(len(annotations), len(annotations.category), rejected)
 
 
-def _write_coco_file(out: Path, split: str, scheme: Scheme, landmark_chunks: Path | None) -> None:
+def _write_coco_file(
+    out: Path, split: str, scheme: Scheme, landmark_chunks: Sequence[Path] | None
+) -> None:
     annotations = read_annotations(out / "annotations" / f"{split}.arrow")
     keypoints = None
     if landmark_chunks is not None:
-        files = sorted(landmark_chunks.glob(f"{split}-*.arrow"))
-        arrays = join_chunks([read_chunk_file(path) for path in files])
+        arrays = join_chunks([read_chunk_file(path) for path in landmark_chunks])
         keypoints = (arrays["landmark_offsets"], arrays["landmarks"])
     path = out / "coco" / f"{split}.{COCO_SUFFIX[scheme]}.json"
     write_coco(path, annotations, scheme, keypoints=keypoints)
