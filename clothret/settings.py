@@ -63,6 +63,7 @@ class GuardSettings(Section):
     failure_floor: int = Field(20, ge=0, description="failures always tolerated (small catalogs)")
     max_loss_rate: Fraction = Field(0.5, description="images that vanished since the last night")
     max_garment_drop: Fraction = Field(0.5, description="drop of garments per image")
+    min_recall: Fraction = Field(0.9, description="recall@10 of the new index against a full scan")
 
 
 class WebSettings(Section):

@@ -1,7 +1,7 @@
 """Fixtures that every part of the suite shares."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,8 +51,33 @@ def shop(tmp_path_factory: pytest.TempPathFactory, make_shop: Callable[..., Path
 
     folder = tmp_path_factory.mktemp("shop")
     source = make_shop(folder / "source", 24, 7)
-    settings = Settings.load(
-        lake=str(folder / "lake"), segment={"detector": "plain", "workers": 1}
-    )
+    settings = Settings.load(lake=str(folder / "lake"), segment={"detector": "plain", "workers": 1})
     reindex(settings, "shop", images=str(source), items=str(source / "items.csv"))
     return settings
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Endpoint of a moto S3 server in this process."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A prefix of its own in the bucket `lake`."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("CLOTHRET_CACHE", str(tmp_path / "cache"))
+    import boto3
+
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket="lake")
+    s3.close()
+    return f"s3://lake/{tmp_path.name}"

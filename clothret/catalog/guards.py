@@ -10,8 +10,13 @@ from clothret.lake.generations import Generation
 from clothret.settings import GuardSettings
 
 
-def check_guards(plan: Plan, generation: Generation, guard: GuardSettings) -> None:
+def check_guards(
+    plan: Plan, generation: Generation, recall: float | None, guard: GuardSettings
+) -> None:
     """Refuse a generation that looks like an accident.
+
+    Args:
+        recall: of its index against a full scan; None where that was not measured.
 
     Raises:
         ReindexAbortedError: naming every objection; the old generation still serves.
@@ -23,6 +28,7 @@ def check_guards(plan: Plan, generation: Generation, guard: GuardSettings) -> No
             _failures(plan, guard),
             _losses(plan, guard),
             _fewer_garments(plan, generation, guard),
+            _poor_recall(recall, guard),
         )
         if objection
     ]
@@ -83,6 +89,12 @@ def _fewer_garments(plan: Plan, generation: Generation, guard: GuardSettings) ->
         f"{new:.2f} garments per image after {old:.2f}, a drop of at most "
         f"{guard.max_garment_drop:.0%} is allowed (guard.max_garment_drop)"
     )
+
+
+def _poor_recall(recall: float | None, guard: GuardSettings) -> str | None:
+    if recall is None or recall >= guard.min_recall:
+        return None
+    return f"recall of the index is {recall:.3f}, expected {guard.min_recall} (guard.min_recall)"
 
 
 def _garments_per_image(counts: dict[str, int]) -> float:

@@ -97,10 +97,13 @@ def _read(file: Path, url: str) -> pa.Table:
         if file.suffix == ".parquet":
             return pq.ParquetFile(file).read()
         with duckdb.connect(":memory:") as connection:
-            header = connection.sql(
-                "SELECT * FROM read_csv(?, all_varchar=true, header=true)", params=[str(file)]
-            ).columns
-            types = {name: "VARCHAR" for name in header if name in REQUIRED}
+            # Not `header=true`: that renames a column of an ambiguous name without a word.
+            first = connection.sql(
+                "SELECT * FROM read_csv(?, all_varchar=true, header=false) LIMIT 1",
+                params=[str(file)],
+            ).fetchall()
+            _check_names([name for row in first for name in row if name is not None], url)
+            types = dict.fromkeys(REQUIRED, "VARCHAR")
             # The whole file decides on the types: a text in row 30,000 makes a column text.
             return connection.sql(
                 "SELECT * FROM read_csv(?, types=?, header=true, sample_size=-1)",

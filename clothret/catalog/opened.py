@@ -90,11 +90,16 @@ class OpenGeneration:
         Raises:
             NotFoundError: this generation has no such image.
         """
-        ids, paths = self._image_paths
-        place = int(np.searchsorted(ids, image_id.encode()))
-        if place == len(ids) or ids[place] != image_id.encode():
-            raise NotFoundError(f"generation {self.id} has no image {image_id!r}")
-        return paths[place].as_py()
+        return self._pictures["image"][self._picture(image_id)].as_py()
+
+    def image_size(self, image_id: str) -> tuple[int, int]:
+        """(height, width) of the original picture, upright; (0, 0) for an image that failed.
+
+        Raises:
+            NotFoundError: this generation has no such image.
+        """
+        row = self._pictures.slice(self._picture(image_id), 1).to_pylist()[0]
+        return row["height"] or 0, row["width"] or 0
 
     def image_bytes(self, image_id: str) -> bytes:
         """The picture as the catalog has it now.
@@ -125,10 +130,21 @@ class OpenGeneration:
     def _source(self) -> Storage:
         return open_storage(self.images)
 
+    def _picture(self, image_id: str) -> int:
+        """Row of an image in `_pictures`."""
+        place = int(np.searchsorted(self._image_ids, image_id.encode()))
+        if place == len(self._image_ids) or self._image_ids[place] != image_id.encode():
+            raise NotFoundError(f"generation {self.id} has no image {image_id!r}")
+        return place
+
     @cached_property
-    def _image_paths(self) -> tuple[NDArray[np.bytes_], pa.ChunkedArray]:
+    def _pictures(self) -> pa.Table:
         table = read_generation_images(self.lake, self._generation)
-        return np.array(table["image_id"].to_pylist(), dtype="S16"), table["image"]
+        return table.select(["image_id", "image", "height", "width"])
+
+    @cached_property
+    def _image_ids(self) -> NDArray[np.bytes_]:
+        return np.array(self._pictures["image_id"].to_pylist(), dtype="S16")
 
     def _open_index(self) -> Index:
         generation = self._generation

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from clothret.catalog.examine import Findings
 from clothret.catalog.plan import STATES, Plan
 from clothret.lake.generations import Generation, catalog_path
 from clothret.lake.storage import Storage
@@ -55,8 +56,8 @@ class ReindexReport:
         decoded: pictures whose pixels were decoded. dropped: garments too small to describe.
         seconds: wall time; stages: of each stage.
         failures: the first `SHOWN_FAILURES` failed rows with their reasons.
-        drift, recall: see `clothret.catalog.drift`; None where nothing was published.
-        report: the file in the lake; pictures: files beside it.
+        drift, recall, pictures: see `clothret.catalog.examine.Findings`.
+        report: path of this report in the lake; None where nothing was published.
     """
 
     catalog: str
@@ -87,13 +88,13 @@ def make_report(
     lake: Storage,
     plan: Plan,
     generation: Generation,
-    *,
+    findings: Findings,
     published: bool,
     tally: dict[str, int],
     seconds: dict[str, float],
     began: float,
 ) -> ReindexReport:
-    """Count what was done."""
+    """Count what was done, and keep the report beside the generations."""
     failures = [
         {"item_id": item, "image": image, "reason": reason}
         for item, image, reason in zip(
@@ -101,7 +102,8 @@ def make_report(
         )
         if reason is not None
     ]
-    return ReindexReport(
+    path = catalog_path(plan.spec.name, "reports", f"{generation.id}.json")
+    report = ReindexReport(
         catalog=plan.spec.name,
         generation=generation.id,
         images=count_states(plan),
@@ -116,7 +118,14 @@ def make_report(
         segments=len(generation.segments),
         stages=seconds,
         failures=failures[:SHOWN_FAILURES],
+        drift=findings.drift,
+        recall=findings.recall,
+        report=path if published else None,
+        pictures=findings.pictures,
     )
+    if published:
+        lake.write_bytes(path, json.dumps(report.to_dict(), indent=1).encode())
+    return report
 
 
 def count_states(plan: Plan) -> dict[str, int]:
@@ -160,9 +169,3 @@ def _differs(old: pa.ChunkedArray, new: pa.ChunkedArray) -> pa.ChunkedArray:
         nans = pc.and_(pc.fill_null(pc.is_nan(old), False), pc.fill_null(pc.is_nan(new), False))
         equal = pc.or_(equal, nans)
     return pc.invert(equal)
-
-
-def save_report(lake: Storage, report: ReindexReport) -> None:
-    """Keep a report beside the generations."""
-    path = catalog_path(report.catalog, "reports", f"{report.generation}.json")
-    lake.write_bytes(path, json.dumps(report.to_dict(), indent=1).encode())

@@ -55,7 +55,7 @@ def decode(
     except ImageError:
         raise
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, MemoryError) as error:
-        raise ImageError(f"{name}: expected a picture, found {_describe(data)} ({error})") from None
+        raise _no_picture(name, data, error) from None
     return _shrink(pixels, max_side)
 
 
@@ -103,7 +103,7 @@ def image_size(data: bytes, *, name: str = "picture") -> tuple[int, int]:
             width, height = picture.size
             turned = picture.getexif().get(0x0112, 1) >= 5
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise ImageError(f"{name}: expected a picture, found {_describe(data)} ({error})") from None
+        raise _no_picture(name, data, error) from None
     return (width, height) if turned else (height, width)
 
 
@@ -154,5 +154,9 @@ def _shrink(pixels: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
-def _describe(data: bytes) -> str:
-    return f"{len(data):,} bytes starting with {data[:8]!r}"
+def _no_picture(name: str, data: bytes, error: Exception) -> ImageError:
+    """The same words for the same bytes: Pillow's name addresses in memory."""
+    known = not isinstance(error, UnidentifiedImageError)
+    reason = f" ({str(error) or type(error).__name__})" if known else ""
+    found = f"{len(data):,} bytes starting with {data[:8]!r}"
+    return ImageError(f"{name}: expected a picture, found {found}{reason}")

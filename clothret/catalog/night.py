@@ -10,6 +10,7 @@ from typing import Any
 
 from clothret.catalog.build import build_generation
 from clothret.catalog.detectors import detector_spec
+from clothret.catalog.examine import Findings, examine
 from clothret.catalog.guards import check_guards
 from clothret.catalog.plan import Plan, make_plan, pending
 from clothret.catalog.pool import default_workers
@@ -255,26 +256,22 @@ def register(
 
 
 def _finish(night: Night, plan: Plan, began: float, *, force: bool) -> ReindexReport:
-    """Index, guards, publish, report."""
+    """Index, check, publish, report."""
     with night.timed("index"):
         generation = build_generation(night.lake, plan)
-    if not force:
-        check_guards(plan, generation, night.settings.guard)
     published = plan.before is None or plan.before.digest != generation.digest
+    with night.timed("check"):
+        findings = examine(night.lake, plan, generation) if published else Findings()
+        if not force:
+            check_guards(plan, generation, findings.recall, night.settings.guard)
     with night.timed("publish"):
         if published:
             publish(night.lake, generation, night.lease, night.claimed)
         for path in list_shards(night.lake, catalog_path(plan.spec.name, "work")):
             night.lake.delete(path)  # all is in segments now
-    final = generation if published or plan.before is None else plan.before
+    final = plan.before if plan.before is not None and not published else generation
     return make_report(
-        night.lake,
-        plan,
-        final,
-        published=published,
-        tally=night.tally,
-        seconds=night.seconds,
-        began=began,
+        night.lake, plan, final, findings, published, night.tally, night.seconds, began
     )
 
 
