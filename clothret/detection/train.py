@@ -85,12 +85,12 @@ def train(
         )
         resumed = resume and trainer.restore()
         log = MetricsLog(out / "metrics.jsonl", trainer.step) if ranks.first else None
+        if log is not None:
+            stack.callback(log.close)
         trainer.tell("resume" if resumed else "start", **_facts(trainer, splits))
         trainer.run()
         if trainer.finished:
             trainer.tell("end", best=trainer.best, skipped=trainer.skipped)
-        if log is not None:
-            log.close()
     return _result(trainer)
 
 

@@ -1,0 +1,226 @@
+"""The network: structure, float32 outputs, shared and merged heads, saving."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from clothret.detection.model import ModelConfig, build_model, load_model, save_model
+from clothret.errors import ArtifactError, NotFoundError
+
+TINY = ModelConfig(
+    backbone="narrow",
+    widths=(8, 8, 16, 16),
+    weights_backbone="none",
+    trainable_layers=5,
+    fpn_channels=16,
+    fpn_levels=(3, 5),
+    rpn_first_level=3,
+    min_size=64,
+    max_size=64,
+    anchor_sizes=(16, 32, 48, 64),
+    anchor_ratios=(1.0, 2.0),
+    rpn_samples=32,
+    proposals_train=50,
+    proposals_test=30,
+    box_samples=16,
+    box_head=32,
+    mask_channels=(16,),
+)
+
+SHARED = replace(
+    TINY, train_categories=True, shared_regression=True, semantic=True, fpn_levels=(2, 5)
+)
+
+
+def batch(count: int = 2, garments: int = 1) -> tuple[torch.Tensor, list[dict[str, torch.Tensor]]]:
+    """`count` images of 64×64 with `garments` equal garments at (8, 8, 40, 48)."""
+    images = torch.randint(0, 255, (count, 3, 64, 64), dtype=torch.uint8)
+    masks = torch.zeros(garments, 64, 64, dtype=torch.uint8)
+    masks[:, 8:48, 8:40] = 1
+    target = {
+        "boxes": torch.tensor([[8.0, 8.0, 40.0, 48.0]] * garments).reshape(-1, 4),
+        "labels": torch.ones(garments, dtype=torch.int64),
+        "masks": masks,
+        "semantic": masks.sum(dim=0).clamp(max=1).to(torch.uint8),
+    }
+    return images, [dict(target) for _ in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("config", [TINY, SHARED], ids=["plain", "shared"])
+@pytest.mark.parametrize("garments", [0, 1, 3])
+def test_losses_are_finite_and_reach_every_parameter(config: ModelConfig, garments: int) -> None:
+    model = build_model(config)
+    losses = model(*batch(garments=garments))
+    names = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask"}
+    assert set(losses) == names | ({"loss_semantic"} if config.semantic else set())
+    total = torch.stack(list(losses.values())).sum()
+    assert torch.isfinite(total)
+    total.backward()
+    missing = [name for name, p in model.named_parameters() if p.grad is None]
+    assert not missing
+
+
+def test_answers_have_torchvisions_form_and_the_schemes_labels() -> None:
+    pictures = [torch.rand(3, 90, 60), torch.rand(3, 50, 70)]
+    for config, most in ((TINY, 1), (SHARED, 1), (replace(SHARED, scheme="df2"), 13)):
+        model = build_model(config).eval()
+        model.roi_heads.score_thresh = 0.0
+        with torch.no_grad():
+            answers = model(pictures)
+        for answer, picture in zip(answers, pictures, strict=True):
+            count = len(answer["scores"])
+            assert count > 0
+            assert answer["boxes"].shape == (count, 4)
+            assert answer["masks"].shape == (count, 1, *picture.shape[-2:])
+            assert 1 <= int(answer["labels"].min()) <= int(answer["labels"].max()) <= most
+
+
+def test_a_merged_score_is_one_minus_the_background() -> None:
+    """logits 0, 1, 2 → background e⁰ / (e⁰ + e¹ + e²) whether merged or not."""
+    many, one = (
+        build_model(replace(SHARED, scheme=scheme)).eval().roi_heads.box_predictor
+        for scheme in ("df2", "binary")
+    )
+    one.load_state_dict(many.state_dict())
+    vectors = torch.randn(5, SHARED.box_head)
+    with torch.no_grad():
+        (categories, deltas), (merged, same) = many(vectors), one(vectors)
+    assert categories.shape == (5, 14)
+    assert merged.shape == (5, 2)
+    background = categories.softmax(dim=1)[:, 0]
+    torch.testing.assert_close(merged.softmax(dim=1)[:, 0], background)
+    torch.testing.assert_close(deltas[:, :8], same)
+
+
+def test_heads_answer_in_float32_under_bfloat16() -> None:
+    """torchvision casts anchors to the deltas' type: bfloat16 knows 256 and 258, not 257."""
+    model = build_model(SHARED).eval()
+    features = [torch.randn(1, 16, 8, 8)]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        inner = model.rpn.head.conv(features[0])
+        logits, deltas = model.rpn.head(features)
+        classes, regression = model.roi_heads.box_predictor(torch.randn(3, 32))
+        masks = model.roi_heads.mask_predictor(torch.randn(3, 16, 14, 14))
+    assert inner.dtype == torch.bfloat16
+    for value in (logits[0], deltas[0], classes, regression, masks):
+        assert value.dtype == torch.float32
+
+
+def test_semantic_targets_are_read_at_the_cells_centers() -> None:
+    """A head that says "category 1" on the left half is right there and wrong elsewhere."""
+    model = build_model(SHARED)
+    target = torch.zeros(64, 64, dtype=torch.uint8)
+    target[:, :32] = 1
+    assert model.semantic is not None
+    with torch.no_grad():
+        model.semantic.weight.zero_()
+        model.semantic.weight[1, 0] = 20.0
+        model.semantic.bias.zero_()
+        finest = torch.zeros(1, 16, 16, 16)
+        finest[:, 0, :, :8], finest[:, 0, :, 8:] = 1.0, -1.0
+        right = model._semantic_loss(finest, 4, [{"semantic": target}])
+        wrong = model._semantic_loss(-finest, 4, [{"semantic": target}])
+    # left: log(1 + 13 e⁻²⁰) ≈ 0; right: log(13 + e⁻²⁰) ≈ log 13
+    assert float(right) == pytest.approx(np.log(13) / 2, abs=1e-4)
+    assert float(wrong) > 10
+
+
+def test_training_refuses_other_inputs() -> None:
+    model = build_model(TINY)
+    with pytest.raises(ValueError, match="training takes images"):
+        model([torch.rand(3, 64, 64)], [])
+
+
+def test_default_network_is_torchvisions_resnet18_fpn() -> None:
+    """Same parts and sizes as torchvision's own assembly, counted by parameter."""
+    ours = build_model(ModelConfig(scheme="df2", weights_backbone="none", trainable_layers=5))
+    backbone = torchvision.models.detection.backbone_utils.resnet_fpn_backbone(
+        backbone_name="resnet18",
+        weights=None,
+        trainable_layers=5,
+        norm_layer=torch.nn.BatchNorm2d,
+    )
+    theirs = torchvision.models.detection.MaskRCNN(backbone, num_classes=14)
+    counts = [sum(p.numel() for p in model.parameters()) for model in (ours, theirs)]
+    assert counts[0] == counts[1]
+    assert ours.rpn.anchor_generator.sizes == theirs.rpn.anchor_generator.sizes
+
+
+def test_loaded_backbones_freeze_layers_and_statistics(tmp_path: Path) -> None:
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    torch.save(state, tmp_path / "resnet18.pt")
+    config = ModelConfig(weights_backbone=str(tmp_path / "resnet18.pt"), trainable_layers=3)
+    model = build_model(config)
+    body = model.backbone.body
+    torch.testing.assert_close(body.layer1[0].conv1.weight, state["layer1.0.conv1.weight"])
+    assert not body.conv1.weight.requires_grad
+    assert not body.layer1[0].conv1.weight.requires_grad
+    assert body.layer2[0].conv1.weight.requires_grad
+    assert isinstance(body.bn1, torchvision.ops.FrozenBatchNorm2d)
+
+
+def test_weights_that_cannot_be_had_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(NotFoundError, match=r"cannot be downloaded.*Offline, give the path"):
+        build_model(ModelConfig())
+    with pytest.raises(NotFoundError, match="expected 'imagenet', 'none' or a file"):
+        build_model(ModelConfig(weights_backbone=str(tmp_path / "no.pt")))
+    with pytest.raises(NotFoundError, match="none exist for the narrow network"):
+        build_model(replace(TINY, weights_backbone="imagenet"))
+    torch.save({"other": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(ArtifactError, match="are missing"):
+        build_model(ModelConfig(weights_backbone=str(tmp_path / "other.pt")))
+
+
+def test_configurations_check_themselves_and_survive_json() -> None:
+    assert ModelConfig.from_dict(json.loads(json.dumps(SHARED.to_dict()))) == SHARED
+    with pytest.raises(ValueError, match=r"anchor_sizes.*trainable_layers"):
+        replace(TINY, anchor_sizes=(16, 32), trainable_layers=7)
+
+
+def test_a_saved_model_answers_the_same(tmp_path: Path) -> None:
+    model = build_model(SHARED).eval()
+    save_model(tmp_path / "model", model.state_dict(), SHARED, {"step": 3})
+    loaded, config = load_model(tmp_path / "model")
+    assert config == SHARED
+    assert not loaded.training
+    picture = torch.rand(3, 80, 60)
+    with torch.no_grad():
+        for name, value in model([picture])[0].items():
+            torch.testing.assert_close(loaded([picture])[0][name], value)
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["step"] == 3
+
+
+def test_a_model_of_thirteen_categories_answers_in_either_scheme(tmp_path: Path) -> None:
+    save_model(tmp_path / "shared", build_model(SHARED).state_dict(), SHARED)
+    _, config = load_model(tmp_path / "shared", scheme="df2")
+    assert config.scheme == "df2"
+    save_model(tmp_path / "plain", build_model(TINY).state_dict(), TINY)
+    with pytest.raises(ArtifactError, match="trained for 'binary', cannot answer as 'df2'"):
+        load_model(tmp_path / "plain", scheme="df2")
+
+
+def test_damaged_models_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="is missing"):
+        load_model(tmp_path)
+    save_model(tmp_path, build_model(TINY).state_dict(), TINY)
+    whole = (tmp_path / "model.pt").read_bytes()
+    (tmp_path / "model.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        load_model(tmp_path)
+    save_model(tmp_path, build_model(SHARED).state_dict(), TINY)
+    with pytest.raises(ArtifactError, match=r"weights do not fit config\.json"):
+        load_model(tmp_path)
