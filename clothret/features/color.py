@@ -29,7 +29,7 @@ CELL_BITS = 5
 
 def color_vector(canvas: Canvas) -> NDArray[np.float32]:
     """(64,) float32, L2 norm 1; inner product 1 for the same palette, about 0 for unlike ones."""
-    shares = shares_of_cells(to_cells(encode_lab(canvas.rgb[canvas.interior])))
+    shares = shares_of_cells(to_cells(canvas.lab))
     hidden = np.sqrt(shares)[None]
     *layers, head = _layers()
     for layer in layers:

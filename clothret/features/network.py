@@ -6,7 +6,6 @@ from functools import cache
 from importlib.resources import files
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
@@ -17,8 +16,8 @@ class Convolution:
     """A convolution with its batch-norm folded in, followed by a rectifier.
 
     Attributes:
-        weight: (in · k · k, out) float32, rows ordered channel, row, column.
-        bias: (out,) float32.
+        weight: (out, k · k · in) float32, columns ordered row, column, channel.
+        bias: (out, 1) float32.
         kernel, stride, padding: pixels.
     """
 
@@ -29,17 +28,22 @@ class Convolution:
     padding: int
 
     def __call__(self, x: Array) -> Array:
-        """(B, H, W, in) to (B, H', W', out)."""
-        if self.padding:
-            edge = (self.padding, self.padding)
-            x = np.pad(x, ((0, 0), edge, edge, (0, 0)))
-        windows = sliding_window_view(x, (self.kernel, self.kernel), axis=(1, 2))
-        windows = windows[:, :: self.stride, :: self.stride]
-        batch, height, width = windows.shape[:3]
-        columns = windows.reshape(batch * height * width, -1)
-        y = columns @ self.weight
+        """(in, B, H, W) to (out, B, H', W'): channels first, so that copies are long runs."""
+        channels, batch, height, width = x.shape
+        edge, step = self.padding, self.stride
+        padded = np.zeros((channels, batch, height + 2 * edge, width + 2 * edge), np.float32)
+        padded[:, :, edge : edge + height, edge : edge + width] = x
+        rows = (height + 2 * edge - self.kernel) // step + 1
+        columns = (width + 2 * edge - self.kernel) // step + 1
+        patches = np.empty((self.kernel**2, channels, batch, rows, columns), np.float32)
+        for number in range(self.kernel**2):
+            top, left = divmod(number, self.kernel)
+            patches[number] = padded[
+                :, :, top : top + step * rows : step, left : left + step * columns : step
+            ]
+        y: Array = self.weight @ patches.reshape(-1, batch * rows * columns)
         y += self.bias
-        return np.maximum(y, 0, out=y).reshape(batch, height, width, -1)
+        return np.maximum(y, 0, out=y).reshape(-1, batch, rows, columns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +66,8 @@ def convolutions(parameters: Mapping[str, NDArray]) -> list[Convolution]:
         kernel = weight.shape[-1]
         layers.append(
             Convolution(
-                weight=np.ascontiguousarray(weight.reshape(len(weight), -1).T),
-                bias=parameters[f"{name}_bias"].astype(np.float32),
+                weight=np.ascontiguousarray(weight.transpose(0, 2, 3, 1).reshape(len(weight), -1)),
+                bias=parameters[f"{name}_bias"].astype(np.float32)[:, None],
                 kernel=kernel,
                 stride=int(parameters[f"{name}_stride"]),
                 padding=kernel // 2,

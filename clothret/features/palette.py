@@ -10,10 +10,10 @@ from clothret.features.cielab import Array, decode_lab, difference, encode_lab, 
 
 MAX_COLORS = 5
 
-SAMPLE = 600
+SAMPLE = 500
 """Pixels looked at."""
 
-ROUNDS = 4
+ROUNDS = 3
 """Rounds of k-means: the palette has settled long before."""
 
 MERGE = 13.0
@@ -66,8 +66,7 @@ class Swatch:
 
 def palette(canvas: Canvas) -> tuple[Swatch, ...]:
     """One to five swatches by falling share; the shares sum to 1."""
-    pixels = canvas.rgb[canvas.interior]
-    lab = decode_lab(encode_lab(pixels[:: max(len(pixels) // SAMPLE, 1)]))
+    lab = decode_lab(canvas.lab[:: max(len(canvas.lab) // SAMPLE, 1)])
     weighed = lab * METRIC
     centers = _seeds(weighed)
     for _ in range(ROUNDS):

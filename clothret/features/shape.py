@@ -42,11 +42,10 @@ def shape_vector(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 def _embed(views: Array) -> Array:
     """(B, SIZE, SIZE) silhouettes to (B, 48) unit vectors."""
     stack, head = _network()
-    responses = views[..., None]
+    responses = views[None]
     for layer in stack:
         responses = layer(responses)
-    # channels first, as the head was fitted
-    flat = responses.transpose(0, 3, 1, 2).reshape(len(views), -1)
+    flat = responses.transpose(1, 0, 2, 3).reshape(len(views), -1)
     return normalize(head(flat))
 
 

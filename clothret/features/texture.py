@@ -42,15 +42,15 @@ def pattern_name(texture: NDArray[np.float32]) -> str:
 
 def _pool(field: Array, weight: Array) -> tuple[Array, Array]:
     """Mean and deviation of each response over the garment."""
-    responses = field[None, ..., None]
+    responses = field[None, None]
     for layer in _stack():
         responses = layer(responses)
-    rows, columns = responses.shape[1:3]
+    rows, columns = responses.shape[2:]
     share = cv2.resize(weight, (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1) ** 2
     share /= max(float(share.sum()), 1e-6)
-    flat = responses.reshape(rows * columns, -1)
-    mean = share @ flat
-    square = share @ (flat * flat)
+    flat = responses.reshape(-1, rows * columns)
+    mean = flat @ share
+    square = (flat * flat) @ share
     return mean, np.sqrt(np.maximum(square - mean * mean, 0) + 1e-4)
 
 

@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 LEARNED = 64
 HIDDEN = 160
 COLORS = 3
-PIXELS = 400
+PIXELS = 300
 
 TOLERANCE = 18.0
 """CIEDE2000 difference over which likeness falls by e."""
 
-HALF_SHARE = 0.15
+HALF_SHARE = 0.08
 """Share at which a color counts half: which colors there are matters more than how much."""
 
 Array = NDArray[Any]
@@ -68,8 +68,8 @@ def photograph(colors: Array, shares: Array, rng: np.random.Generator) -> Array:
     )
     pixels = colors[rows, pick] * (1 - blend[..., None]) + colors[rows, other] * blend[..., None]
     shade = 1 + rng.normal(0, 1, (count, PIXELS)) * rng.uniform(0.01, 0.14, (count, 1))
-    relief = rng.random((count, PIXELS)) < rng.uniform(0, 0.5, (count, 1))
-    relief = np.where(relief, rng.uniform(0.55, 1.1, (count, 1)), 1)
+    relief = rng.random((count, PIXELS)) < rng.uniform(0, 0.6, (count, 1))
+    relief = np.where(relief, rng.uniform(0.5, 1.15, (count, 1)), 1)
     light = rng.uniform(0.63, 1.22, (count, 1, 1)) * rng.uniform(0.9, 1.1, (count, 1, 3))
     pixels = pixels * (shade * relief)[..., None] * light
     pixels += rng.normal(0, 1, pixels.shape) * rng.uniform(0, 6, (count, 1, 1))
