@@ -25,6 +25,7 @@ def demo(lake: str | None = None) -> dict[str, Any]:
     answer = query(catalog=CATALOG, image=data["query"], where="price < 60", k=8, lake=lake)
     pictures = draw_pictures(data, evaluated, lake)
     return {
+        "lake": data["folder"],
         "seconds": round(time.monotonic() - started, 1),
         "train": trained,
         "evaluate": evaluated,

@@ -22,7 +22,9 @@ def ingest_dataset(
 
     def password() -> str | None:
         if password_secret is not None:
-            return str(Secret.load(password_secret).get())
+            block = Secret.load(password_secret)
+            assert isinstance(block, Secret), "called outside of an event loop"
+            return str(block.get())
         return os.environ.get(password_env)
 
     storage = open_storage(Settings.load(lake=lake).lake)

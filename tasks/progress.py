@@ -28,9 +28,11 @@ class Progress:
 
     def __enter__(self) -> Self:
         if TaskRunContext.get() is not None:
-            self._artifact = create_progress_artifact(
+            artifact = create_progress_artifact(
                 progress=0.0, key=self._key, description=self._description
             )
+            assert isinstance(artifact, UUID), "called outside of an event loop"
+            self._artifact = artifact
         return self
 
     def __exit__(

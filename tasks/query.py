@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 from clothret.errors import InputError
 from clothret.imaging.decode import read_bytes
 from clothret.query import QueryResult, QuerySession, open_session
+from clothret.query.session import Ask
 from clothret.settings import Settings
 from clothret.types import Weights
 from tasks.artifacts import artifact_key, publish_picture, publish_table
@@ -35,14 +36,13 @@ def search_catalog(
     if (image is None) == (garment_id is None):
         raise InputError("give image or garment_id, one of them")
     session = open_session(Settings.load(lake=lake), catalog)
-    asked = {"weights": Weights.parse(weights), "where": where, "k": k}
+    ask = Ask(Weights.parse(weights), where, k)
     if garment_id is not None:
-        result = session.query_garment(garment_id, **asked)
+        result = session.query_garment(garment_id, weights=ask.weights, where=where, k=k)
     else:
         session.check(where)
-        result = session.query(
-            read_bytes(str(image)), garment=garment, box=box, name=str(image), **asked
-        )
+        looked = session.look(read_bytes(str(image)), name=str(image))
+        result = session.search(looked, ask, garment=garment, box=box)
     get_run_logger().info(
         "%s: %d hits of generation %s", catalog, len(result.hits), result.generation
     )

@@ -1,5 +1,6 @@
 """`clothret demo` and `clothret synth`: the chain on generated data, and the data alone."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,12 @@ from tqdm import tqdm
 
 from clothret.cli.base import common_options, emit, note, table
 from clothret.cli.flow import run_flow
+
+NEXT = (
+    "clothret serve --lake {lake}      the search page",
+    "clothret up --lake {lake}         Prefect: schedules, runs, reports",
+    "clothret reindex shop --images FOLDER --items TABLE --lake {lake}      your own pictures",
+)
 
 
 @click.command()
@@ -26,7 +33,14 @@ def synth(out: Path, images: int, items: int, seed: int, lake: str | None, as_js
             bar.total = total
             bar.update(done - bar.n)
 
-        report = generate(out, images=images, items=items, seed=seed, on_progress=progress)
+        report = generate(
+            out,
+            images=images,
+            items=items,
+            seed=seed,
+            workers=os.cpu_count() or 1,
+            on_progress=progress,
+        )
     rows = [{"what": key, "value": value} for key, value in report.to_dict().items()]
     emit(report.to_dict(), as_json, lambda: click.echo(table(rows, ["what", "value"])))
 
@@ -59,5 +73,5 @@ def _print_demo(result: dict[str, Any]) -> None:
     for picture in result["pictures"]:
         click.echo(f"  {picture}")
     click.echo(f"\nDone in {result['seconds']:.0f} s. What next:")
-    for line in result["next"]:
-        click.echo(f"  {line}")
+    for line in NEXT:
+        click.echo(f"  {line.format(lake=result['lake'])}")

@@ -11,6 +11,8 @@ from typing import Any
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # A busy machine needs more than Prefect's twenty seconds to start the temporary server.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     # The run's log goes to the server; the terminal gets progress bars and one line per error.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     # The temporary server prints harmless tracebacks when it is closed.

@@ -42,7 +42,7 @@ def ls(lake: str | None, as_json: bool) -> None:
             row |= {"segments": len(generation.segments), "counts": generation.counts}
             generations.append(row | {"bytes": sum(file.size for file in files)})
     registry = ModelRegistry(storage)
-    result = {
+    result: dict[str, Any] = {
         "generations": generations,
         "models": registry.versions(),
         "current_model": registry.current(),

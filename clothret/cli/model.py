@@ -29,7 +29,7 @@ def ls(lake: str | None, as_json: bool) -> None:
     """List the versions with their figures."""
     registry = _registry(lake)
     current = registry.current()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"version": version, "current": version == current, "metrics": registry.metrics(version)}
         for version in registry.versions()
     ]
@@ -50,7 +50,9 @@ def ls(lake: str | None, as_json: bool) -> None:
 
 
 def _figure(metrics: dict[str, Any], kind: str) -> float | None:
-    return metrics.get("evaluation", {}).get("binary", {}).get(kind, {}).get("AP")
+    """Binary AP of the evaluation recorded last."""
+    results = list(metrics.get("evaluations", {}).values())
+    return results[-1]["binary"][kind]["AP"] if results else None
 
 
 @model.command()

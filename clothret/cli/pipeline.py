@@ -114,7 +114,12 @@ def reindex(
     sources = {"images": images and absolute(images), "items": items and absolute(items)}
     result = run_flow("reindex", catalog=name, lake=lake, **sources, **options)
     reports = result["catalogs"] if every else [result]
-    emit(result, as_json, lambda: [_print_reindex(report) for report in reports])  # type: ignore[func-returns-value]
+    emit(result, as_json, lambda: _print_reindexes(reports))
+
+
+def _print_reindexes(reports: list[dict[str, Any]]) -> None:
+    for report in reports:
+        _print_reindex(report)
 
 
 def _print_reindex(report: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ from clothret.cli.base import common_options, emit, note, settings_for, table
 from clothret.errors import InputError
 from clothret.types import Weights
 
+Box = tuple[float, float, float, float]
+
 
 class WeightsType(click.ParamType):
     """`color=1,texture=0.5,shape=0`."""
@@ -29,14 +31,14 @@ class BoxType(click.ParamType):
 
     name = "box"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+    def convert(self, value: Any, param: Any, ctx: Any) -> Box:
         try:
-            box = tuple(float(part) for part in value.split(","))
+            x1, y1, x2, y2 = (float(part) for part in value.split(","))
         except ValueError:
-            box = ()
-        if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
+            x1 = y1 = x2 = y2 = 0.0
+        if not (x1 < x2 and y1 < y2):
             self.fail(f"expected x1,y1,x2,y2 with x1 < x2 and y1 < y2, got {value!r}", param, ctx)
-        return box
+        return x1, y1, x2, y2
 
 
 @click.command()
@@ -65,7 +67,7 @@ def query(
     garment_id: str | None,
     catalog: str,
     garment: int | None,
-    box: tuple[float, ...] | None,
+    box: Box | None,
     weights: Weights,
     where: str | None,
     k: int,
@@ -82,21 +84,15 @@ def query(
         raise click.UsageError("give --garment or --box, not both")
     from clothret.imaging.decode import read_bytes
     from clothret.query import open_session
+    from clothret.query.session import Ask
 
     session = open_session(settings_for(lake), catalog)
     if garment_id is not None:
         result = session.query_garment(garment_id, weights=weights, where=where, k=k)
     else:
         session.check(where)
-        result = session.query(
-            read_bytes(image),
-            garment=garment,
-            box=box,
-            weights=weights,
-            where=where,
-            k=k,
-            name=str(image),
-        )
+        looked = session.look(read_bytes(str(image)), name=str(image))
+        result = session.search(looked, Ask(weights, where, k), garment=garment, box=box)
     if result.note:
         note(result.note)
     if sheet is not None:
