@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     )
 
     lake: str = Field("./lake", description="folder or s3://bucket/prefix where everything is kept")
+    lease_seconds: PositiveFloat = Field(
+        60.0, description="a run silent for so long may be replaced by one on another machine"
+    )
     ray_address: str | None = Field(None, description="Ray cluster; None: this machine alone")
     image: ImageSettings = ImageSettings()
     segment: SegmentSettings = SegmentSettings()

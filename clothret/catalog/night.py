@@ -28,7 +28,7 @@ from clothret.lake.generations import (
     load,
     publish,
 )
-from clothret.lake.lease import TTL, Lease, hold_lease
+from clothret.lake.lease import Lease, hold_lease
 from clothret.lake.storage import Storage, open_storage
 from clothret.settings import Settings
 
@@ -126,7 +126,6 @@ def hold_night(
     model: str = "current",
     on_progress: Progress | None = None,
     executor: Executor | None = None,
-    ttl: float = TTL,
 ) -> Iterator[Night]:
     """Take the catalog's lease and claim its pointer.
 
@@ -138,7 +137,7 @@ def hold_night(
     if spec.detector is not None:
         segment = settings.segment.model_copy(update={"detector": spec.detector})
         settings = settings.model_copy(update={"segment": segment})
-    with hold_lease(lake, lease_path(name), ttl=ttl) as lease:
+    with hold_lease(lake, lease_path(name), ttl=settings.lease_seconds) as lease:
         claimed = claim(lake, name, lease)
         before = load(lake, name, claimed.generation) if claimed.generation else None
         yield Night(settings, lake, spec, lease, claimed, before, model, on_progress, executor)

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clothret.catalog.content import DETECTION_SCHEMA, FACT_SCHEMA, Content
-from clothret.errors import ArtifactError
+from clothret.errors import ArtifactError, StorageError
 from clothret.features import DIMS
 from clothret.lake.digests import (
     FileDigest,
@@ -55,13 +55,19 @@ def store_segment(
         content: pictures in the order of the segment's slots.
         categories: names of the labels, from 1.
         detector: digest of the detector, written beside each garment.
+
+    Raises:
+        StorageError: the disk is full, or the lake failed.
     """
     with scratch_folder(lake, catalog) as folder:
-        _write_tables(folder, content, categories, detector)
-        bounds = np.cumsum([0, *DIMS.values()])
-        blocks = [content.vectors[:, a:b] for a, b in pairwise(bounds)]
-        info = write_segment(folder / "index", *blocks)
-        files = digest_tree(folder)
+        try:
+            _write_tables(folder, content, categories, detector)
+            bounds = np.cumsum([0, *DIMS.values()])
+            blocks = [content.vectors[:, a:b] for a, b in pairwise(bounds)]
+            info = write_segment(folder / "index", *blocks)
+            files = digest_tree(folder)
+        except OSError as error:
+            raise StorageError(f"{folder}: a segment cannot be written: {error}") from error
         parts = {name: file.sha256 for name, file in files.items() if "/" not in name}
         name = f"s-{digest_value({**parts, 'vectors': info.digest})[:20]}"
         refs = _upload(lake, catalog, folder, f"segments/{name}", files)

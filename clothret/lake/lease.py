@@ -1,8 +1,9 @@
 """The right to write, held by one process at a time and fenced by a rising token.
 
 No wall clocks are compared. A holder renews a beat; whoever waits takes over after seeing the same
-beat for a whole `ttl` of its own clock, or at once where the holder ran on this machine and is
-gone. A holder that was stopped or cut off for most of `ttl` knows by its own clock that it lost.
+beat for a whole `ttl` of its own clock. On the machine of the holder there is no need to wait: it
+is gone, or it renewed within `ttl` by the clock of this boot. A holder that was stopped or cut off
+for most of `ttl` knows by its own clock that it lost.
 """
 
 import contextlib
@@ -61,7 +62,7 @@ class Lease:
 
     def _renew(self) -> None:
         asked = _now()
-        record = {**self._record, "beat": uuid.uuid4().hex}
+        record = {**self._record, "beat": uuid.uuid4().hex, "clock": asked}
         try:
             version = self._storage.compare_and_swap(self._path, _encode(record), self._version)
         except ConflictError:
@@ -111,15 +112,16 @@ def hold_lease(storage: Storage, path: str, *, ttl: float = TTL) -> Iterator[Lea
 
 def _acquire(storage: Storage, path: str, ttl: float) -> Lease:
     data, version = _read_until_free(storage, path)
+    asked = _now()
     record = {
         **_myself(),
         "token": (data["token"] if data else 0) + 1,
         "ttl": ttl,
         "held": True,
         "beat": uuid.uuid4().hex,
+        "clock": asked,
         "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-    asked = _now()
     try:
         version = storage.compare_and_swap(path, _encode(record), version)
     except ConflictError:
@@ -169,12 +171,12 @@ def _myself() -> dict[str, Any]:
 
 
 def _is_alive(record: dict[str, Any]) -> bool | None:
-    """Whether the holder runs; None where this machine cannot know."""
+    """Whether the holder runs and renews; None where this machine cannot know."""
     machine = _machine()
     if machine is None or record["machine"] != machine:
         return None
     started = _start_of(record["pid"])
-    return started is not None and started == record["started"]
+    return started == record["started"] and _now() - record["clock"] <= record["ttl"]
 
 
 def _machine() -> str | None:

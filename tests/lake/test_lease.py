@@ -110,3 +110,13 @@ def test_wall_clock_jumps_change_nothing(tmp_path: Path, monkeypatch: pytest.Mon
             lease.check()
             with pytest.raises(LeaseError, match="held by"), hold_lease(storage, "lease"):
                 pass
+
+
+def test_a_holder_that_hangs_on_this_machine_is_replaced(tmp_path: Path) -> None:
+    process = holder(str(tmp_path), ttl=0.6)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(0.8)
+    with hold_lease(open_storage(tmp_path), "lease") as lease:
+        assert lease.token == 2
+    process.kill()
+    process.wait()
