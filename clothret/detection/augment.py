@@ -263,7 +263,8 @@ def recolor(
         _, hue, saturation, brightness = draw[row]
         matrix = _color_matrix(1 + 0.5 * saturation, math.pi * hue) * (1 + 0.3 * brightness)
         inside = masks[row].astype(bool)
-        changed[inside] = cv2.transform(image[inside][None], matrix)[0]
+        if inside.any():
+            changed[inside] = cv2.transform(image[inside][None], matrix)[0]
     return changed
 
 

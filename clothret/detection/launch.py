@@ -57,7 +57,8 @@ def launch(spec: TrainSpec, nproc: int, on_event: OnEvent) -> TrainResult:
     assert child.stdout is not None
     assert child.stderr is not None
     complaints: deque[str] = deque(maxlen=40)
-    reader = threading.Thread(target=_follow, args=(child.stderr, complaints), daemon=True)
+    log = spec.out / "log.txt"
+    reader = threading.Thread(target=_follow, args=(child.stderr, log, complaints), daemon=True)
     reader.start()
     try:
         last = _listen(child.stdout, on_event)
@@ -67,7 +68,7 @@ def launch(spec: TrainSpec, nproc: int, on_event: OnEvent) -> TrainResult:
         reader.join(timeout=5)
         child.stdout.close()
         child.stderr.close()
-    return _outcome(last, child.returncode, complaints)
+    return _outcome(last, child.returncode, log, complaints)
 
 
 def end_group(child: "subprocess.Popen[str]") -> None:
@@ -106,19 +107,24 @@ def _listen(lines: IO[str], on_event: OnEvent) -> dict[str, Any]:
     return last
 
 
-def _follow(lines: IO[str], complaints: "deque[str]") -> None:
-    for line in lines:
-        complaints.append(line.rstrip())
-        _LOG.debug("training: %s", line.rstrip())
+def _follow(lines: IO[str], log: Path, complaints: "deque[str]") -> None:
+    with log.open("a") as file:
+        for line in lines:
+            file.write(line)
+            file.flush()
+            complaints.append(line.rstrip())
 
 
-def _outcome(last: dict[str, Any], code: int, complaints: "deque[str]") -> TrainResult:
+def _outcome(last: dict[str, Any], code: int, log: Path, complaints: "deque[str]") -> TrainResult:
     if last.get("event") == "error":
         kind = getattr(errors, last["kind"], TrainingError)
         raise (kind if issubclass(kind, ClothretError) else TrainingError)(last["message"])
     if last.get("event") != "result":
         tail = "\n".join(complaints)
-        raise TrainingError(f"training ended with exit code {code} and no result:\n{tail}")
+        raise TrainingError(
+            f"training ended with exit code {code} and no result; all of its words are in {log}, "
+            f"the last of them:\n{tail}"
+        )
     values = {name: value for name, value in last.items() if name != "event"}
     return TrainResult(**(values | {"out": Path(values["out"])}))
 

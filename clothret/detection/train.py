@@ -159,6 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
         several = options.nproc > 1
         result = launch(spec, options.nproc, show) if several else run_spec(spec, show)
     except ClothretError as error:
+        _LOG.debug("where", exc_info=True)
         if options.spec:
             _print_json({"event": "error", "kind": type(error).__name__, "message": str(error)})
         else:
