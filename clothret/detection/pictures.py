@@ -121,21 +121,19 @@ def draw_mistakes(
 ) -> Path:
     """A gallery, a row per fault: the truth in green, what was found in red."""
     columns = max(1, *(len(mistakes[fault]) for fault in FAULTS))
-    figure = Figure(figsize=(2.3 * columns, 2.9 * len(FAULTS) + 0.5), layout="constrained")
-    grid = figure.subplots(len(FAULTS), columns, squeeze=False)
-    for row, fault in zip(grid, FAULTS, strict=True):
+    width = max(6.0, 2.3 * columns)
+    figure = Figure(figsize=(width, 3.4 * len(FAULTS) + 0.4), layout="constrained")
+    figure.suptitle("The worst mistakes: truth in green, found in red", color=SOFT, fontsize=10)
+    for band, fault in zip(figure.subfigures(len(FAULTS), 1), FAULTS, strict=True):
+        title = (fault if mistakes[fault] else f"{fault}: none").capitalize()
+        band.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
+        row = band.subplots(1, columns, squeeze=False)[0]
         for axes in row:
             axes.set_axis_off()
         for axes, mistake in zip(row, mistakes[fault], strict=False):
             axes.imshow(_mistake_picture(annotations, detections, mistake))
             text = _mistake_text(annotations, detections, mistake, names)
-            axes.set_title(text, fontsize=8.5, color=SOFT)
-        title = fault if mistakes[fault] else f"{fault}: none"
-        row[0].annotate(
-            title.capitalize(), (0, 1), (0, 22), xycoords="axes fraction",
-            textcoords="offset points", fontsize=13, fontweight="bold", color=INK,
-        )  # fmt: skip
-    figure.suptitle("The worst mistakes: truth in green, found in red", color=SOFT, fontsize=10)
+            axes.set_title(text, fontsize=8, color=SOFT)
     return _save(figure, path)
 
 
@@ -167,18 +165,16 @@ def _mistake_text(
     mistake: Mistake,
     names: Sequence[str],
 ) -> str:
-    name = annotations.file_name[mistake.row].as_py().rpartition("/")[2]
+    file = annotations.file_name[mistake.row].as_py().rpartition("/")[2]
     if mistake.fault == "missed":
         assert mistake.garment is not None
         label = int(annotations.category[mistake.garment]) if len(names) > 1 else 1
-        return f"{names[label - 1]}, {mistake.measure:.0%} of\n{name}"
+        return f"{names[label - 1]}\n{mistake.measure:.0%} of {file}"
     assert mistake.detection is not None
     found = detections[mistake.row]
     word = names[int(found.labels[mistake.detection]) - 1]
-    score = float(found.scores[mistake.detection])
-    if mistake.fault == "false":
-        return f"{word} {score:.2f}\n{name}"
-    return f"{word}, mask IoU {mistake.measure:.2f}\n{name}"
+    measure = "score" if mistake.fault == "false" else "mask IoU"
+    return f"{word}\n{measure} {mistake.measure:.2f}, {file}"
 
 
 def _finish_curve(axes: Axes, title: str) -> None:
@@ -187,7 +183,7 @@ def _finish_curve(axes: Axes, title: str) -> None:
     axes.set_xlabel("recall", color=SOFT)
     axes.set_ylabel("precision", color=SOFT)
     axes.set_title(title, color=INK, loc="left", fontweight="bold")
-    axes.legend(frameon=False, fontsize=8.5, loc="lower left")
+    axes.legend(fontsize=8.5, loc="lower left", facecolor="white", edgecolor=GRID, framealpha=0.9)
     _quiet(axes)
 
 
