@@ -121,7 +121,7 @@ def _generate_files(images: Path, annos: Path, names: Sequence[str], seed: int) 
         (images / name).write_bytes(pictures[row % len(pictures)])
 
 
-def generate_zip(path: Path, count: int, seed: int) -> None:
+def generate_zip(path: Path, count: int, seed: int, split: str = "train") -> None:
     """A ZipCrypto archive: `count` times a picture of 45 kB and an annotation."""
     rng = np.random.default_rng(seed)
     head = picture_pool(rng, 1)[0][2]
@@ -134,7 +134,7 @@ def generate_zip(path: Path, count: int, seed: int) -> None:
                 (f"image/{number:06d}.jpg", data),
                 (f"annos/{number:06d}.json", record),
             ):
-                archive.add_file_from_memory(f"train/{name}", len(content), content)
+                archive.add_file_from_memory(f"{split}/{name}", len(content), content)
 
 
 # --- measuring ---------------------------------------------------------------------------------
@@ -209,15 +209,15 @@ def measure_extraction(work: Path, pictures: int, sample: int, runs: int) -> Non
         ways["clothret, unzip"] = (plan.size, lambda: ours("unzip", 1))
     times = interleaved(runs, *(action for _, action in ways.values()))
     print(f"### Decryption and extraction: {2 * pictures:,} members, {plan.size / 1e6:,.0f} MB\n")
-    speeds = [
-        size / 1e6 / seconds["wall"]
+    per_megabyte = [
+        {kind: value / size * 1e6 for kind, value in seconds.items()}
         for (size, _), seconds in zip(ways.values(), times, strict=True)
     ]
     rows = [
-        (way, f"{speed:.1f}", f"{size / 1e6 / seconds['cpu']:.1f}", f"{speed / speeds[0]:.1f}×")
-        for (way, (size, _)), speed, seconds in zip(ways.items(), speeds, times, strict=True)
+        (way, f"{1 / cost['wall']:.1f}", f"{1 / cost['cpu']:.1f}", _ratios(per_megabyte[0], cost))
+        for way, cost in zip(ways, per_megabyte, strict=True)
     ]
-    table(("way", "MB/s by the clock", "MB per processor second", "ratio by the clock"), rows)
+    table(("way", "MB/s by the clock", "MB per processor second", "ratio (clock; processor)"), rows)
     shutil.rmtree(work / "out", ignore_errors=True)
     path.unlink()
 

@@ -6,6 +6,7 @@ was killed is continued by the next: members, chunks and shards that are whole s
 """
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -222,7 +223,7 @@ class _Job:
             self.storage.write_bytes(f"{prefix}/manifest.json", data)
             return
         (out / "manifest.json").write_bytes(data)
-        os.sync()  # hundreds of thousands of files: one call in place of as many
+        _sync_disk(out)  # hundreds of thousands of files: one call in place of as many
         target = Path(self.storage.url) / prefix
         out.rename(target)
         _sync_folder(target.parent)
@@ -358,6 +359,21 @@ def _open_lock(path: Path) -> BinaryIO:
         with contextlib.suppress(FileNotFoundError):
             return open(path, "ab")
     raise LeaseError(f"{path}: another process removes its folder")
+
+
+def _sync_disk(folder: Path) -> None:
+    """Make everything written to the folder's disk durable."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "syncfs"):  # Linux has it
+        os.sync()
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        if libc.syncfs(handle):
+            code = ctypes.get_errno()
+            raise StorageError(f"{folder}: cannot be made durable: {os.strerror(code)}")
+    finally:
+        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:
