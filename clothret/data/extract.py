@@ -9,16 +9,11 @@ killed run left whole is not extracted again, what it left half is.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
-import select
 import shutil
-import subprocess
-import termios
 import threading
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 
 from clothret.data.archive import Member, Plan
+from clothret.data.unzip import run_unzip
 from clothret.errors import DatasetError, StorageError
 
 logger = logging.getLogger(__name__)
@@ -234,55 +230,8 @@ def _unzip(work: _Work, threads: int, report: Callable[[], None]) -> None:
         targets = [work.wanted[item.name] for item in members if item.name in work.wanted]
         if targets:
             pattern = re.sub(r"([\[\]*?\\])", r"\\\1", work.plan.root) + f"{folder}/*"
-            _run_unzip(work, pattern, targets[0][1].parent, report)
+            run_unzip(work.plan.path, pattern, targets[0][1].parent, work.password, report)
             _check_files(work, targets)
-
-
-def _run_unzip(work: _Work, pattern: str, folder: Path, report: Callable[[], None]) -> None:
-    """Run `unzip -n -j`; the password goes through a terminal, where `ps` does not show it."""
-    terminal, child_side = os.openpty()
-    try:
-        with subprocess.Popen(
-            ["unzip", "-n", "-j", "-q", str(work.plan.path), pattern, "-d", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(child_side, termios.TIOCSCTTY, 0),
-        ) as process:
-            try:
-                _answer_prompts(process, terminal, work.password or "", report)
-            finally:
-                process.kill()
-    finally:
-        os.close(terminal)
-        os.close(child_side)
-
-
-def _answer_prompts(
-    process: "subprocess.Popen[bytes]", terminal: int, password: str, report: Callable[[], None]
-) -> None:
-    """Type the password when asked, until the process ends; damage is found by CRC later."""
-    assert process.stderr is not None
-    errors = process.stderr.fileno()
-    while True:
-        if select.select([errors], [], [], 0.5)[0]:
-            text = os.read(errors, 1 << 16)
-            if not text:
-                return
-            if b"reenter" in text:
-                raise DatasetError("unzip refuses the password")
-            if b"password:" in text:
-                _wait_for_silence(terminal)
-                os.write(terminal, password.encode() + b"\n")
-        report()
-
-
-def _wait_for_silence(terminal: int) -> None:
-    """Return once echo is off: unzip drops what is typed between its prompt and that."""
-    deadline = time.monotonic() + 10
-    while termios.tcgetattr(terminal)[3] & termios.ECHO and time.monotonic() < deadline:
-        time.sleep(0.001)
 
 
 def _check_files(work: _Work, targets: Sequence[tuple[Member, Path]]) -> None:

@@ -5,21 +5,17 @@ renamed (a folder) or closed by its manifest (a bucket), then `current` points a
 was killed is continued by the next: members, chunks and shards that are whole stay.
 """
 
-import contextlib
-import ctypes
-import fcntl
-import hashlib
 import json
 import logging
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,10 +26,10 @@ from clothret.data.dataset import FORMAT, Dataset, find_version, version_prefix
 from clothret.data.extract import Progress, extract
 from clothret.data.shards import upload_shards
 from clothret.data.sources import FolderSource, Found, Source, open_source
-from clothret.errors import DatasetError, LeaseError, StorageError
+from clothret.data.staging import exclusive, staging_folder, sync_disk, sync_folder, work_folder
+from clothret.errors import DatasetError, StorageError
 from clothret.lake.digests import digest_file, digest_value
 from clothret.lake.storage import Storage
-from clothret.settings import cache_dir
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +92,7 @@ def ingest(
     dataset = _find_unchanged(storage, name, origin, found, keypoints)
     cached = dataset is not None
     if dataset is None or isinstance(origin, FolderSource):
-        downloads = _work_folder(workdir, "downloads", origin.url)
+        downloads = work_folder(workdir, "downloads", origin.url)
         zips = [origin.fetch(item, downloads, _on_bytes(on_progress)) for item in found]
         plans = [read_plan(path, item.split) for path, item in zip(zips, found, strict=True)]
         secret = _ask(password, plans)
@@ -104,7 +100,7 @@ def ingest(
             check_password(plan, secret)
         if dataset is None:
             job = _Job(storage, name, plans, secret, keypoints, workers, on_progress)
-            dataset, cached = job.run(_staging_folder(storage, name, workdir))
+            dataset, cached = job.run(staging_folder(storage, name, workdir))
             _remember(storage, name, found, job.digests)
         shutil.rmtree(downloads, ignore_errors=True)
     _point_current(storage, dataset)
@@ -140,7 +136,7 @@ class _Job:
         existing = find_version(self.storage, self.name, self.version)
         if existing is not None and not staging.exists():
             return existing, True
-        with _exclusive(staging):
+        with exclusive(staging):
             existing = find_version(self.storage, self.name, self.version)
             if existing is None:
                 self._fresh_or_own(staging)
@@ -223,10 +219,10 @@ class _Job:
             self.storage.write_bytes(f"{prefix}/manifest.json", data)
             return
         (out / "manifest.json").write_bytes(data)
-        _sync_disk(out)  # hundreds of thousands of files: one call in place of as many
+        sync_disk(out)  # hundreds of thousands of files: one call in place of as many
         target = Path(self.storage.url) / prefix
         out.rename(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def _upload_images(self, staging: Path, out: Path, prefix: str) -> dict[str, Any]:
         shards: dict[str, Any] = {}
@@ -313,75 +309,6 @@ def _write_pictures(path: Path, plans: Sequence[Plan]) -> None:
 def _by_number(name: str) -> tuple[int, str]:
     stem = name.rpartition(".")[0]
     return (int(stem) if stem.isascii() and stem.isdigit() else -1, name)
-
-
-def _work_folder(workdir: Path | None, purpose: str, *names: str) -> Path:
-    key = hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]
-    return Path(workdir or cache_dir()) / purpose / key
-
-
-def _staging_folder(storage: Storage, name: str, workdir: Path | None) -> Path:
-    """In a local lake beside the version, so that publishing is a rename; hidden from listings."""
-    if storage.is_local:
-        return Path(storage.url) / "datasets" / name / ".unfinished-ingest"
-    return _work_folder(workdir, "ingest", storage.url, name)
-
-
-@contextlib.contextmanager
-def _exclusive(staging: Path) -> Iterator[None]:
-    """One ingest per dataset at a time; the kernel frees the lock of a process that dies.
-
-    Raises:
-        LeaseError: another process holds it.
-    """
-    path = staging.with_name(f"{staging.name}.lock")
-    with _open_lock(path) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = os.fstat(lock.fileno()).st_ino == path.stat().st_ino
-        except (BlockingIOError, FileNotFoundError):
-            held = False
-        if not held:  # by another, or it was another's that is just done
-            raise LeaseError(f"{path}: another process ingests this dataset")
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # leave no trace of what failed
-                for folder in (path.parent, path.parent.parent):
-                    folder.rmdir()
-
-
-def _open_lock(path: Path) -> BinaryIO:
-    """The lock's file, opened though another process may just remove the empty folder."""
-    for _ in range(100):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            return open(path, "ab")
-    raise LeaseError(f"{path}: another process removes its folder")
-
-
-def _sync_disk(folder: Path) -> None:
-    """Make everything written to the folder's disk durable."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "syncfs"):  # Linux has it
-        os.sync()
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        if libc.syncfs(handle):
-            code = ctypes.get_errno()
-            raise StorageError(f"{folder}: cannot be made durable: {os.strerror(code)}")
-    finally:
-        os.close(handle)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _on_bytes(on_progress: Progress | None) -> Callable[[str, int, int | None], None] | None:

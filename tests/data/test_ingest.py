@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clothret.data import build, ingest, open_dataset
-from clothret.data.ingest import _exclusive
+from clothret.data.staging import exclusive
 from clothret.errors import DatasetError, LeaseError, NotFoundError
 from clothret.lake.storage import open_storage
 
@@ -224,7 +224,7 @@ def test_names_that_would_climb_out(lake, make_source):
 
 def test_one_ingest_at_a_time(lake, make_source, zips):
     staging = Path(lake.url) / "datasets/df2/.unfinished-ingest"
-    with _exclusive(staging), pytest.raises(LeaseError, match="another process"):
+    with exclusive(staging), pytest.raises(LeaseError, match="another process"):
         ingest(str(make_source()), lake, password=zips.PASSWORD)
     assert not ingest(str(make_source("b")), lake, password=zips.PASSWORD).cached
 
