@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from clothret.catalog import list_catalogs
+from clothret.catalog.items import FACTS
 from clothret.errors import ClothretError, InputError, NotFoundError
 from clothret.query import Hit, QuerySession, outline, plain
 from clothret.query.stored import INTERNAL, find_garment, garments_of
@@ -53,7 +54,9 @@ def facets(session: QuerySession, where: str | None) -> dict[str, Any]:
     """
     index = session.generation.index
     found = index.facets(where or None, values=MAX_VALUES)
-    names = [name for name in index.schema.names if name in found and name not in INTERNAL]
+    own = [name for name in FACTS if name != "category"]
+    ordered = ["category", *(n for n in index.schema.names if n not in FACTS), *own]
+    names = [name for name in ordered if name in found and name not in INTERNAL]
     columns = [_facet(name, found[name], len(index)) for name in names]
     return {"catalog": session.catalog, "generation": session.generation.id, "facets": columns}
 

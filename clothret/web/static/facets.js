@@ -33,7 +33,7 @@ export class Facets {
   facet(facet, place) {
     const summary = h("summary", {}, h("span", {}, label(facet.column)), h("span", { class: "facet-state" }));
     const body = facet.values ? this.values(facet) : this.range(facet);
-    const open = place < 4;
+    const open = place < 4 || facet.column === "color_name";
     return h("details", { class: "facet", "data-column": facet.column, open }, summary, body);
   }
 
