@@ -15,6 +15,8 @@ from clothret.types import Annotations, Detections, Scheme, category_names
 Fault = Literal["missed", "false", "badly outlined"]
 FAULTS: tuple[Fault, ...] = ("missed", "false", "badly outlined")
 MATCH_IOU = 0.5
+WELL_OUTLINED = 0.9
+"""Mask IoU from which an outline is no mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ def _badly_outlined(
         garment = int(pairs.gt_row[gt])
         one = detections[row]
         exact = rle_iou([one.rles[place]], [annotations.rle(garment)], one.size)[0, 0]
-        mistakes.append(Mistake("badly outlined", row, garment, place, float(exact)))
+        if exact < WELL_OUTLINED:
+            mistakes.append(Mistake("badly outlined", row, garment, place, float(exact)))
         if len(mistakes) >= 200:
             break
     return sorted(mistakes, key=lambda mistake: mistake.measure)

@@ -122,11 +122,15 @@ def draw_mistakes(
     """A gallery, a row per fault: the truth in green, what was found in red."""
     columns = max(1, *(len(mistakes[fault]) for fault in FAULTS))
     width = max(6.0, 2.3 * columns)
-    figure = Figure(figsize=(width, 3.4 * len(FAULTS) + 0.4), layout="constrained")
+    heights = [3.4 if mistakes[fault] else 0.5 for fault in FAULTS]
+    figure = Figure(figsize=(width, sum(heights) + 0.4), layout="constrained")
     figure.suptitle("The worst mistakes: truth in green, found in red", color=SOFT, fontsize=10)
-    for band, fault in zip(figure.subfigures(len(FAULTS), 1), FAULTS, strict=True):
+    bands = figure.subfigures(len(FAULTS), 1, height_ratios=heights)
+    for band, fault in zip(bands, FAULTS, strict=True):
         title = (fault if mistakes[fault] else f"{fault}: none").capitalize()
         band.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
+        if not mistakes[fault]:
+            continue
         row = band.subplots(1, columns, squeeze=False)[0]
         for axes in row:
             axes.set_axis_off()

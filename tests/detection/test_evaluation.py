@@ -17,6 +17,7 @@ from clothret.detection import EvaluationReport, evaluate
 from clothret.detection.evaluation import evaluate_detections, export_df2
 from clothret.detection.mistakes import confusion, outcome, worst_mistakes
 from clothret.detection.model import ModelConfig, build_model, save_model
+from clothret.detection.overlaps import pair_up
 from clothret.detection.plain import PlainDetector
 from clothret.detection.predict import DetectorSpec
 from clothret.errors import ArtifactError, DatasetError, NotFoundError
@@ -193,4 +194,10 @@ def test_mistakes_by_hand(
     assert [(m.row, m.garment) for m in worst["missed"]] == [(1, 2)]
     assert [(m.row, m.detection) for m in worst["false"]] == [(0, 2)]
     assert worst["false"][0].measure == pytest.approx(0.7)
-    assert worst["badly outlined"][0].measure == 1.0
+    assert worst["badly outlined"] == [], "what was found is outlined perfectly"
+    loose = [make_found([(5, 5, 48, 66)], [0.9]), detections[1]]
+    pairs = pair_up(annotations, loose)
+    result = outcome(annotations, pairs, "df2", score_threshold=0.5)
+    (mistake,) = worst_mistakes(annotations, loose, pairs, result)["badly outlined"]
+    assert (mistake.row, mistake.garment, mistake.detection) == (0, 0, 0)
+    assert 0.6 < mistake.measure < 0.9
