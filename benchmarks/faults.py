@@ -1,4 +1,4 @@
-"""Fault campaign of the nightly reindex: `python benchmarks/faults.py --kills 300`.
+"""Fault campaign of the nightly reindex: `python benchmarks/faults.py`.
 
 A catalog of tiny pictures lives through many nights. In each, runs are killed by SIGKILL (at
 random moments, and before every single step that writes to the lake), while a reader opens the
@@ -43,7 +43,8 @@ from benchmarks.fault_proxy import FaultProxy
 NAME = "shop"
 SIDE = 48  # pixels of a picture
 STEPS = ("replace", "rename", "fsync", "unlink")
-WRITES = ("put", "delete", "swap")
+DISK_STEPS, S3_STEPS = 110, 45
+"""Steps of one night: calls of `STEPS`, requests to S3."""
 
 
 @dataclass
@@ -322,7 +323,7 @@ def _kill(kind: str, detail: Any, lake: str, shop: Shop) -> dict[str, Any]:
 def disk_kills(count: int, seed: int) -> list[tuple[str, Any]]:
     """Half at every step in turn, half at random moments."""
     generator = random.Random(seed)
-    steps = [("disk step", 1 + number % 150) for number in range(count // 2)]
+    steps = [("disk step", 1 + number % DISK_STEPS) for number in range(count // 2)]
     moments = [("moment", generator.uniform(0.0, 2.5)) for _ in range(count - len(steps))]
     kills = [*steps, *moments]
     generator.shuffle(kills)
@@ -330,9 +331,9 @@ def disk_kills(count: int, seed: int) -> list[tuple[str, Any]]:
 
 
 def s3_kills(count: int, seed: int) -> list[tuple[str, Any]]:
-    """As `disk_kills`, before and after requests."""
+    """Three in four before or after each request in turn, the others at random moments."""
     generator = random.Random(seed)
-    calls = [("S3 request", (1 + n // 2 % 70, bool(n % 2))) for n in range(count // 2)]
+    calls = [("S3 request", (1 + n // 2 % S3_STEPS, bool(n % 2))) for n in range(3 * count // 4)]
     moments = [("moment", generator.uniform(0.0, 3.0)) for _ in range(count - len(calls))]
     kills: list[tuple[str, Any]] = [*calls, *moments]
     generator.shuffle(kills)
@@ -473,7 +474,7 @@ def _make_bucket() -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=300, help="SIGKILLs, a quarter of them on S3")
+    parser.add_argument("--kills", type=int, default=360, help="SIGKILLs, a third of them on S3")
     parser.add_argument("--per-night", type=int, default=6, help="killed runs per night")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="24 kills")
@@ -483,7 +484,7 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, s3_server(Path(folder)) as endpoint:
         scratch = Path(folder)
-        on_s3 = kills // 4
+        on_s3 = kills // 3
         for place, lake, plan in (
             ("disk", str(scratch / "lake"), disk_kills(kills - on_s3, options.seed)),
             ("S3", "s3://lake/night", s3_kills(on_s3, options.seed)),
