@@ -362,7 +362,7 @@ def measure_reload(work: Path, validation: int, runs: int) -> None:
             for row in range(len(size))
         ]
 
-    slow, first, ours = interleaved(max(runs, 3), unpickle, mapped, ready)
+    slow, first, ours = interleaved(runs, unpickle, mapped, ready)
     print(f"### Ground truth of {validation:,} pictures in memory\n")
     rows = [
         ("unpickle pycocotools' COCO object (polygons; masks still to be encoded)", slow),
@@ -384,17 +384,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="4,000 pictures")
     parser.add_argument("--keep", action="store_true", help="leave the generated files for a rerun")
     parser.add_argument("--only", choices=("extract", "tables", "reload"), action="append")
+    parser.add_argument("--runs", type=int, default=3, help="of each interleaved way; the median")
     arguments = parser.parse_args()
     work, quick = arguments.work, arguments.quick
     work.mkdir(parents=True, exist_ok=True)
     chosen = arguments.only or ("extract", "tables", "reload")
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start.\n")
     if "extract" in chosen:
-        measure_extraction(work, 300 if quick else 4000, 20 if quick else 60, 1 if quick else 3)
+        measure_extraction(work, 300 if quick else 4000, 20 if quick else 60, arguments.runs)
     if "tables" in chosen:
-        measure_tables(work, 4000 if quick else TRAIN, 60 if quick else 400, 1 if quick else 3)
+        measure_tables(work, 4000 if quick else TRAIN, 60 if quick else 400, arguments.runs)
     if "reload" in chosen:
-        measure_reload(work, 2000 if quick else VALIDATION, 1 if quick else 5)
+        measure_reload(work, 2000 if quick else VALIDATION, arguments.runs)
     if not arguments.keep:
         shutil.rmtree(work)
 
