@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import signal
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -47,6 +48,9 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
         timeout_graceful_shutdown=web.stop_seconds,
         h11_max_incomplete_event_size=32 * 1024,
     )
+    # uvicorn raises the signal again once it has stopped: that stop is not a failure.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda *_: None)
     uvicorn.Server(config).run()
 
 
@@ -76,6 +80,7 @@ def log_as_json(stream: Any = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(min(root.level or logging.INFO, logging.INFO))
+    logging.getLogger("clothret").setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 

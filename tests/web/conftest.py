@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -84,3 +84,17 @@ def service(shop: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     running = Service(shop.lake, tmp_path_factory.mktemp("serve") / "log")
     yield running
     running.kill()
+
+
+@pytest.fixture
+def start_service() -> Iterator[Callable[..., Service]]:
+    """Starts a service of its own: (lake, log file, environment) → `Service`."""
+    started = []
+
+    def start(lake: str, log: Path, **environment: str) -> Service:
+        started.append(Service(lake, log, **environment))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.kill()
