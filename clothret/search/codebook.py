@@ -28,7 +28,7 @@ AXES = 3
 FEWEST = 8
 """Sub-quantizers of a small block, dimensions permitting."""
 
-SAMPLE = 65_536
+SAMPLE = 16_384
 """Rows that train the codebook; more changes nothing measurable."""
 
 
@@ -68,6 +68,10 @@ class Codebook:
         """(n, code_bytes) codes of (n, D) vectors."""
         if not len(vectors):
             return np.empty((0, self.code_bytes), dtype=np.uint8)
+        import faiss
+
+        # One thread a call: FAISS's team spins at barriers, and on busy cores that takes minutes.
+        faiss.omp_set_num_threads(1)
         return self.quantizer().compute_codes(np.ascontiguousarray(vectors @ self.projection))
 
     def save(self, path: Path) -> None:
@@ -104,6 +108,7 @@ class Codebook:
         projection = _projection(sample, dims)
         slots = projection.shape[1]
         axes = max(-(-size // _count(size)) for size in dims)
+        faiss.omp_set_num_threads(1)
         quantizer = faiss.ProductQuantizer(slots, slots // axes, 4)
         quantizer.train(np.ascontiguousarray(sample @ projection))
         centroids = faiss.vector_to_array(quantizer.centroids)

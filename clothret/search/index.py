@@ -302,6 +302,12 @@ class Index:
         ):
             held -= self._selections.popitem(last=False)[1].compact_bytes
 
+    def swap_filters(self, selections: dict[str, Selection]) -> dict[str, Selection]:
+        """Replace the cached filters, e.g. by none, and return those that were cached."""
+        with self._lock:
+            kept, self._selections = self._selections, OrderedDict(selections)
+        return dict(kept)
+
     def recall_check(self, sample: int = 50, k: int = 10, seed: int = 0) -> float:
         """Recall@k of `search` against a full scan, over `sample` stored vectors as queries.
 

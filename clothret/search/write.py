@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +27,8 @@ from clothret.search.segment import (
 
 T = TypeVar("T")
 _CHUNK = 65_536  # rows copied at a time
+_CODED = 16_384  # rows coded at a time
+_THREADS = min(8, os.cpu_count() or 1)
 _SAMPLE_QUERIES = 16  # per weighting, to learn how deep a scan must go
 _SHALLOWEST = 100  # candidates of the shortest scan considered
 
@@ -116,9 +119,10 @@ def _write_codes(staging: Path, dims: Dims, rows: int) -> CodesInfo:
     vectors = map_array(staging / "vectors.f32", np.float32, rows, sum(dims))
     codebook = Codebook.train(vectors, dims)
     codebook.save(staging / "codebook.npz")
-    with (staging / "codes.u8").open("wb") as file:
-        for start in range(0, rows, _CHUNK):
-            file.write(codebook.encode(vectors[start : start + _CHUNK]).data)
+    chunks = (vectors[start : start + _CODED] for start in range(0, rows, _CODED))
+    with (staging / "codes.u8").open("wb") as file, ThreadPoolExecutor(_THREADS) as pool:
+        for codes in pool.map(codebook.encode, chunks):
+            file.write(codes.data)
     count, _, axes = codebook.centroids.shape
     return CodesInfo(count, axes, min(SAMPLE, rows), (_SHALLOWEST,) * 4)
 
