@@ -26,12 +26,17 @@ from clothret.features.network import (
 
 def texture_vector(canvas: Canvas) -> NDArray[np.float32]:
     """(64,) float32, L2 norm 1."""
-    field, weight, contrast = texture_field(canvas)
+    hidden, head = _layers()
+    responses = pooled_responses(*texture_field(canvas))
+    return normalize(head(np.maximum(hidden(responses[None]), 0)))[0]
+
+
+def pooled_responses(field: Array, weight: Array, contrast: float) -> NDArray[np.float32]:
+    """(4 C + 1,) float32: means and deviations at both scales, and the contrast."""
     half = (WINDOW // 2, WINDOW // 2)
     coarse = [cv2.resize(plane, half, interpolation=cv2.INTER_AREA) for plane in (field, weight)]
-    pooled = [*_pool(field, weight), *_pool(*coarse), np.array([contrast], np.float32)]
-    hidden, head = _layers()
-    return normalize(head(np.maximum(hidden(np.concatenate(pooled)[None]), 0)))[0]
+    parts = (*_pool(field, weight), *_pool(*coarse), np.array([contrast]))
+    return np.concatenate(parts).astype(np.float32)
 
 
 def pattern_name(texture: NDArray[np.float32]) -> str:
@@ -63,3 +68,10 @@ def _stack() -> list[Convolution]:
 def _layers() -> tuple[Dense, Dense]:
     parameters = load_parameters("texture")
     return dense(parameters, "hidden"), dense(parameters, "head")
+
+
+def forget_parameters() -> None:
+    """Read the parameters again at the next use: they were fitted anew."""
+    load_parameters.cache_clear()
+    _stack.cache_clear()
+    _layers.cache_clear()

@@ -176,8 +176,16 @@ def spots(u: Field, v: Field, rng: np.random.Generator) -> Field:
 
 
 def zebra(u: Field, v: Field, rng: np.random.Generator) -> Field:
-    bend = rng.uniform(0.35, 0.8) * _noise(u * 0.35, v * 0.35, rng, 2)
-    across = v if rng.random() < 0.7 else u
+    across, along = (v, u) if rng.random() < 0.7 else (u, v)
+    if rng.random() < 0.5:
+        bend = rng.uniform(0.35, 0.8) * _noise(u * 0.35, v * 0.35, rng, 2)
+    else:  # wavy bands that swell and taper
+        bend = 0.05 * _noise(u, v, rng)
+        for frequency in rng.uniform(0.25, 1.3, 3):
+            bend = bend + rng.uniform(0.05, 0.25) * np.sin(
+                2 * np.pi * frequency * along + frequency
+            )
+        bend = bend + rng.uniform(0.05, 0.2) * np.sin(2 * np.pi * (0.6 * along + 0.4 * across))
     return _edge(rng.uniform(-0.3, 0.3) - np.sin(2 * np.pi * (0.8 * across + bend)), 0.5)
 
 

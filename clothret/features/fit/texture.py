@@ -1,8 +1,10 @@
 """Learn the texture embedding from generated cloth: kinds of pattern, and the very pattern."""
 
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +25,9 @@ from clothret.features.fit.networks import (
 )
 from clothret.features.fit.patterns import KINDS
 from clothret.features.fit.photos import sample_views
+from clothret.features.texture import forget_parameters, pooled_responses
+from clothret.imaging.decode import read_image
+from clothret.imaging.masks import polygons_to_rle, rle_decode
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +36,12 @@ HIDDEN = 96
 CHANNELS, STRIDES = (10, 20, 36, 56), (2, 2, 2, 1)
 STEP = 31.0
 """Fields are kept as int8 in steps of 1/31 deviation."""
+
+UNSURE = 0.62
+"""Cosine to the nearest kind below which a real garment is taken for plain."""
+
+MIN_AREA = 2500
+"""Square pixels of a real garment's mask."""
 
 RARE = ("diagonal stripes", "zigzag", "denim", "marl", "argyle", "houndstooth", "lace", "print")
 """Kinds drawn less often than the others; plain is drawn most."""
@@ -160,13 +171,6 @@ def fit_network(
     return network.eval()
 
 
-def fit_texture(out: Path, *, count: int = 8000, steps: int = 3000, seed: int = 1) -> None:
-    """Write the parameters of `clothret.features.texture` learned from generated cloth."""
-    torch.set_num_threads(1)
-    network = fit_network(draw_cloths(count, seed), steps)
-    export_texture(network, out)
-
-
 def export_texture(network: ClothNet, out: Path) -> None:
     """Fold the normalization into the hidden layer and write the arrays."""
     norm = network.norm
@@ -183,3 +187,116 @@ def export_texture(network: ClothNet, out: Path) -> None:
     arrays |= export_dense(hidden, "hidden") | export_dense(network.head, "head")
     arrays |= {"kinds": np.array(list(KINDS)), "proxies": proxies.astype(np.float32)}
     write_arrays(out, arrays)
+
+
+class PooledHead(nn.Module):
+    """The last two layers alone, on responses that were pooled beforehand."""
+
+    def __init__(self, parameters: dict[str, NDArray[Any]]) -> None:
+        super().__init__()
+        inputs = parameters["hidden_weight"].shape[1]
+        self.hidden, self.head = nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, LEARNED)
+        self.proxies = nn.Parameter(torch.from_numpy(parameters["proxies"]).clone())
+        with torch.no_grad():
+            for name, layer in (("hidden", self.hidden), ("head", self.head)):
+                weight = parameters[f"{name}_weight"].astype(np.float32)
+                layer.weight.copy_(torch.from_numpy(weight))
+                layer.bias.copy_(torch.from_numpy(parameters[f"{name}_bias"]))
+
+    def forward(self, responses: Tensor) -> Tensor:
+        return functional.normalize(self.head(functional.relu(self.hidden(responses))), dim=1)
+
+
+def pool_cloths(cloths: Cloths) -> NDArray[np.float32]:
+    """(N, 2, F) responses of the exported network, both views of each cloth."""
+    rows = [
+        [
+            pooled_responses(field / np.float32(STEP), weight.astype(np.float32), contrast)
+            for field, weight, contrast in zip(*views, strict=True)
+        ]
+        for views in zip(cloths.fields, cloths.weights, cloths.contrasts, strict=True)
+    ]
+    return np.array(rows, np.float32)
+
+
+def adapt_head(
+    parameters: dict[str, NDArray[Any]],
+    drawn: NDArray[np.float32],
+    kinds: NDArray[np.int64],
+    real: NDArray[np.float32],
+    steps: int = 1500,
+    seed: int = 0,
+) -> dict[str, NDArray[Any]]:
+    """Refit the last two layers so that the folds of real cloth count as plain.
+
+    Generated folds are tamer than real ones. Garments of real photographs in which no pattern is
+    recognized with confidence are mostly plain, and are taught as such beside the generated cloth.
+
+    Args:
+        parameters: what `export_texture` wrote.
+        drawn, kinds: (N, 2, F) pooled responses of generated cloth and their (N,) kinds.
+        real: (M, F) pooled responses of real garments, patterns unknown.
+
+    Source: Lee, "Pseudo-Label", ICML workshop 2013.
+    """
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    network = PooledHead(parameters)
+    plain = list(KINDS).index("plain")
+    with torch.no_grad():
+        proxies = functional.normalize(network.proxies, dim=1)
+        confidence = (network(torch.from_numpy(real)) @ proxies.T).max(dim=1).values.numpy()
+    real = real[confidence < UNSURE]
+    logger.info("texture: %d real garments taught as plain", len(real))
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps)
+    for _ in range(steps):
+        rows = rng.choice(len(drawn), 96, replace=False)
+        others = rng.choice(len(real), 24, replace=False)
+        batch = np.concatenate((drawn[rows, 0], drawn[rows, 1], real[others]))
+        embedding = network(torch.from_numpy(batch))
+        target = np.concatenate((kinds[rows], kinds[rows], np.full(len(others), plain)))
+        loss = kind_loss(embedding, network.proxies, torch.from_numpy(target), 0.15)
+        loss = loss + 0.3 * instance_loss(embedding[:96], embedding[96:192], 0.15)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    layers = export_dense(network.hidden, "hidden") | export_dense(network.head, "head")
+    proxies = functional.normalize(network.proxies, dim=1).detach()
+    return parameters | layers | {"proxies": proxies.numpy()}
+
+
+def pool_photographs(folder: Path) -> NDArray[np.float32]:
+    """(M, F) responses of every garment of an unpacked DeepFashion2 split."""
+    rows = []
+    for path in sorted((folder / "annos").glob("*.json")):
+        image = read_image(folder / "image" / f"{path.stem}.jpg")
+        for name, garment in json.loads(path.read_text()).items():
+            if not name.startswith("item"):
+                continue
+            mask = rle_decode(polygons_to_rle(_polygons(garment), image.shape[:2]), image.shape[:2])
+            if np.count_nonzero(mask) >= MIN_AREA:
+                rows.append(pooled_responses(*texture_field(cut_out(image, mask))))
+    return np.array(rows, np.float32)
+
+
+def _polygons(garment: dict[str, Any]) -> list[NDArray[np.float32]]:
+    return [np.reshape(flat, (-1, 2)).astype(np.float32) for flat in garment["segmentation"]]
+
+
+def fit_texture(
+    out: Path, photographs: Path, *, count: int = 4000, steps: int = 1500, seed: int = 1
+) -> None:
+    """Write the parameters of `clothret.features.texture`: generated cloth, then real folds."""
+    torch.set_num_threads(1)
+    cloths = draw_cloths(count, seed)
+    export_texture(fit_network(cloths, steps), out)
+    forget_parameters()
+    with np.load(out) as file:
+        parameters = dict(file)
+    adapted = adapt_head(
+        parameters, pool_cloths(cloths), cloths.kinds, pool_photographs(photographs)
+    )
+    write_arrays(out, adapted)
+    forget_parameters()
