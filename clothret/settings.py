@@ -33,7 +33,7 @@ class ImageSettings(Section):
     """Limits on pictures, checked from the header before any pixel is decoded."""
 
     max_bytes: PositiveInt = Field(64 * 2**20, description="bytes of an encoded picture")
-    max_pixels: PositiveInt = Field(200_000_000, description="width × height; beyond is a bomb")
+    max_pixels: PositiveInt = Field(100_000_000, description="width × height; beyond is a bomb")
 
 
 class SegmentSettings(Section):

@@ -1,20 +1,24 @@
 """Bytes of a picture → RGB pixels, upright, within limits."""
 
 import io
+import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from clothret.errors import ImageError
 
 MAX_BYTES = 64 * 2**20
-MAX_PIXELS = 200_000_000
+MAX_PIXELS = 100_000_000
+
+_ORIENTATION = 0x0112
 
 Image.MAX_IMAGE_PIXELS = None  # the header is checked here, by our own limit
+warnings.filterwarnings("ignore", module=r"PIL\.")  # damage that matters raises
 
 
 def decode(
@@ -47,14 +51,14 @@ def decode(
     try:
         with Image.open(io.BytesIO(data)) as picture:
             _check_pixels(picture.size, name, max_pixels)
-            orientation = picture.getexif().get(0x0112, 1)
-            if picture.format == "JPEG" and picture.mode in ("RGB", "L") and orientation == 1:
+            turn = _orientation(picture)
+            if picture.format == "JPEG" and picture.mode in ("RGB", "L") and turn == 1:
                 pixels = _decode_jpeg(data, picture.size, max_side)
             else:
-                pixels = _decode_pillow(picture, max_side)
+                pixels = _upright(_decode_pillow(picture, max_side), turn)
     except ImageError:
         raise
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, MemoryError) as error:
+    except Exception as error:  # noqa: BLE001 (parsers of hostile bytes raise anything)
         raise _no_picture(name, data, error) from None
     return _shrink(pixels, max_side)
 
@@ -101,14 +105,16 @@ def image_size(data: bytes, *, name: str = "picture") -> tuple[int, int]:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             width, height = picture.size
-            turned = picture.getexif().get(0x0112, 1) >= 5
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+            turned = _orientation(picture) >= 5
+    except Exception as error:  # noqa: BLE001 (as in `decode`)
         raise _no_picture(name, data, error) from None
     return (width, height) if turned else (height, width)
 
 
 def _check_pixels(size: tuple[int, int], name: str, max_pixels: int) -> None:
     width, height = size
+    if not width * height:
+        raise ImageError(f"{name}: expected a picture, found one of {width}×{height} pixels")
     if width * height > max_pixels:
         raise ImageError(
             f"{name}: {width}×{height} is {width * height:,} pixels, at most {max_pixels:,} allowed"
@@ -131,18 +137,47 @@ def _decode_jpeg(data: bytes, size: tuple[int, int], max_side: int | None) -> ND
 
 
 def _decode_pillow(picture: Image.Image, max_side: int | None) -> NDArray[np.uint8]:
+    """(H, W, 3) of any format, as it lies in the file; large ones reduced on the way."""
     if max_side is not None:
         picture.draft(picture.mode, (max_side, max_side))
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode in ("I;16", "I;16B", "I;16L", "I"):
-        values = np.asarray(upright).astype(np.float32)
-        gray = np.clip(values / 257.0, 0, 255).astype(np.uint8)
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        gray = _to_bytes(np.asarray(picture).astype(np.float32))
         return np.repeat(gray[..., None], 3, axis=2)
-    if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-        layered = upright.convert("RGBA")
-        ground = Image.new("RGBA", layered.size, "white")
-        upright = Image.alpha_composite(ground, layered)
-    return np.array(upright.convert("RGB"))
+    layered = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
+    image = picture.convert("RGBA" if layered else "RGB")
+    if max_side is not None and (factor := max(image.size) // (2 * max_side)) > 1:
+        image = image.reduce(factor)
+    if layered:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return np.array(image)
+
+
+def _to_bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Deep gray scaled to 8 bits: floats up to 1, 16 bits, or up to the largest value."""
+    values = np.nan_to_num(values)
+    top = float(values.max(initial=0.0))
+    scale = 1.0 if top <= 1.0 else 65535.0 if top <= 65535.0 else top
+    return np.clip(values / scale * 255.0, 0, 255).astype(np.uint8)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none or it cannot be read."""
+    try:
+        turn = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 (damaged EXIF beside sound pixels)
+        return 1
+    return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
+
+
+def _upright(pixels: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    """Undo an EXIF orientation."""
+    if turn >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if turn in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if turn in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def _shrink(pixels: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
