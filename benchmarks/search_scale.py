@@ -1,0 +1,129 @@
+"""Cost of a query from 10 thousand to 10 million garments, and of eight clients at once.
+
+    python benchmarks/search_scale.py --work /some/folder [--sizes 10000,100000,1000000] [--quick]
+
+Ten million garments need 16 GB in --work (data and index) and as much page cache as can be had.
+"""
+
+import argparse
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from clothret.search import Index
+from search_data import DIMS, WEIGHTS, metadata, queries, vectors, weighted
+
+K = 10
+FILTERS = {"none": None, "40 %": "share < 40", "8 %": "share < 8", "0.5 %": "share < 0.5"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--sizes", default="10000,100000,1000000")
+    parser.add_argument("--queries", type=int, default=10)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each client run")
+    parser.add_argument("--quick", action="store_true", help="10,000 and 50,000 garments")
+    arguments = parser.parse_args()
+    sizes = [10_000, 50_000] if arguments.quick else [int(n) for n in arguments.sizes.split(",")]
+    print("p50 ms (recall@10 of the unfiltered queries against an exact scan)\n")
+    print(
+        "| garments | build s | open ms | first query ms | " + " | ".join(FILTERS) + " | recall |"
+    )
+    print("|" + "---|" * (len(FILTERS) + 5))
+    medians: dict[int, float] = {}
+    for size in sizes:
+        index, medians[size] = measure(size, arguments)
+    scanned = [size for size in sizes if size >= 50_000]
+    if len(scanned) > 1:
+        slope = np.polyfit(np.log(scanned), np.log([medians[size] for size in scanned]), 1)[0]
+        print(f"\nunfiltered cost grows as garments^{slope:.2f} from {scanned[0]:,} on")
+    measure_clients(index, arguments)
+
+
+def measure(size: int, arguments: argparse.Namespace) -> tuple[Index, float]:
+    """One row of the table; the open index and its unfiltered p50 in ms."""
+    matrix = vectors("random", size, arguments.work)
+    path = arguments.work / f"clothret-random-{size}"
+    start = time.perf_counter()
+    if path.exists():
+        built = "-"
+    else:
+        Index.build(path, *np.split(matrix, np.cumsum(DIMS)[:2], axis=1), metadata(matrix))
+        built = f"{time.perf_counter() - start:.0f}"
+    start = time.perf_counter()
+    index = Index.open(path)
+    opened = time.perf_counter() - start
+    start = time.perf_counter()
+    index.search(*index.vectors(0))
+    first = time.perf_counter() - start
+    wanted = queries(matrix, arguments.queries, "random")
+    cells = [median_ms(index, wanted, where) for where in FILTERS.values()]
+    print(
+        f"| {size:,} | {built} | {opened * 1e3:.0f} | {first * 1e3:.0f} | "
+        + " | ".join(f"{cell:.2f}" for cell in cells)
+        + f" | {recall(index, matrix, wanted):.3f} |",
+        flush=True,
+    )
+    return index, cells[0]
+
+
+def median_ms(index: Index, wanted, where: str | None) -> float:
+    """Over all queries and weightings, the filter being in use."""
+    took = []
+    for _ in range(3):
+        index.search(*np.split(wanted[0], 3), where=where)
+    for weights in WEIGHTS.values():
+        for query in wanted:
+            blocks = np.split(query, 3)
+            start = time.perf_counter()
+            index.search(*blocks, weights=weights, where=where, k=K)
+            took.append(time.perf_counter() - start)
+    return float(np.median(took)) * 1e3
+
+
+def recall(index: Index, matrix, wanted) -> float:
+    """Of unfiltered queries under every weighting, against one exact pass over the data."""
+    pairs = [(query, weights) for query in wanted for weights in WEIGHTS.values()]
+    flat = np.stack([weighted(query, weights) for query, weights in pairs])
+    best = np.full((len(flat), K), -np.inf, dtype=np.float32)
+    for start in range(0, len(matrix), 50_000):
+        scores = flat @ np.asarray(matrix[start : start + 50_000]).T
+        best = -np.partition(-np.concatenate([best, scores], axis=1), K - 1, axis=1)[:, :K]
+    right = 0
+    for (query, weights), vector, floor in zip(pairs, flat, best.min(axis=1), strict=True):
+        rows = index.search(*np.split(query, 3), weights=weights, k=K).rows
+        right += int((np.asarray(matrix[np.sort(rows)]) @ vector >= floor - 1e-5).sum())
+    return right / (K * len(pairs))
+
+
+def measure_clients(index: Index, arguments: argparse.Namespace) -> None:
+    """Queries per second of one client and of many, alternating filters."""
+    rates = {}
+    for clients in (1, arguments.clients, 1, arguments.clients):
+        done = [0] * clients
+        stop = time.perf_counter() + arguments.seconds
+
+        def work(me: int, done: list[int] = done, stop: float = stop) -> None:
+            filters = list(FILTERS.values())
+            while time.perf_counter() < stop:
+                where = filters[done[me] % len(filters)]
+                index.search(*index.vectors((me * 997 + done[me]) % len(index)), where=where, k=K)
+                done[me] += 1
+
+        threads = [threading.Thread(target=work, args=(me,)) for me in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        rates.setdefault(clients, []).append(sum(done) / arguments.seconds)
+    print(f"\nclients at {len(index):,} garments, the four filters in turn:")
+    for clients, found in rates.items():
+        print(f"- {clients}: {np.mean(found):.0f} queries/s")
+
+
+if __name__ == "__main__":
+    main()
