@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+from search_data import DIMS, WEIGHTS, metadata, queries, vectors, weighted
 
 from clothret.search import Index
-from search_data import DIMS, WEIGHTS, metadata, queries, vectors, weighted
 
 K = 10
 FILTERS = {"none": None, "40 %": "share < 40", "8 %": "share < 8", "0.5 %": "share < 0.5"}

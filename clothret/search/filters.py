@@ -16,15 +16,15 @@ from clothret.search.where import Filter, check_names, quote
 TIME_LIMIT = 5.0
 """Seconds a filter may take; a million rows need some ten milliseconds."""
 
-MEMORY_LIMIT = "2GB"
-"""Bound of the database's own memory, metadata included."""
+WORKING_MEMORY = 2**30
+"""Bytes a filter may take beside the metadata itself."""
 
 _LOCKDOWN = (
     "SET enable_external_access = false",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET allow_community_extensions = false",
-    f"SET memory_limit = '{MEMORY_LIMIT}'",
+    "SET memory_limit = '{memory} bytes'",
     "SET preserve_insertion_order = false",
     "SET lock_configuration = true",
 )
@@ -55,7 +55,7 @@ class FilterTable:
             self._connection.execute("CREATE TABLE metadata AS SELECT * FROM source")
             self._connection.unregister("source")
         for statement in _LOCKDOWN:
-            self._connection.execute(statement)
+            self._connection.execute(statement.format(memory=WORKING_MEMORY + 3 * table.nbytes))
 
     def check(self, where: Filter) -> None:
         """Bind `where` without reading a row.

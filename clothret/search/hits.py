@@ -47,6 +47,4 @@ class Hits:
         """A plain statement where there are fewer hits than asked for."""
         if not self.exhausted:
             return None
-        return (
-            f"{len(self)} hits, not {self.asked}: only {self.passing} garments satisfy the filter"
-        )
+        return f"{len(self)} hits, not {self.asked}: only {self.passing} garments qualify"

@@ -20,7 +20,7 @@ from clothret.search.metadata import Metadata, write_metadata
 from clothret.search.nearest import nearest
 from clothret.search.segment import Segment, live_rows, same_dims
 from clothret.search.selection import Selection
-from clothret.search.where import Filter, check_names, parse_where
+from clothret.search.where import Filter, check_names, filterable, parse_where
 from clothret.search.write import write_folder, write_segment
 from clothret.types import Weights
 
@@ -69,6 +69,7 @@ class Index:
                 ]
             )
         )
+        self._columns: list[str] = filterable(metadata.schema).names
         self._lock = threading.Lock()
         self._filters: FilterTable | None = None
         self._selections: OrderedDict[str, Selection] = OrderedDict()
@@ -260,7 +261,7 @@ class Index:
         """Counts or ranges of each column under a filter; see `clothret.search.facets`."""
         from clothret.search.facets import facets
 
-        checked = parse_where(where, self.schema.names) if where is not None else None
+        checked = parse_where(where, self._columns) if where is not None else None
         return facets(self._filter_table(), self.schema, checked, values)
 
     def check(self, where: str) -> Filter:
@@ -269,7 +270,7 @@ class Index:
         Raises:
             FilterError: naming the part that is not allowed.
         """
-        checked = parse_where(where, self.schema.names)
+        checked = parse_where(where, self._columns)
         self._filter_table().check(checked)
         return checked
 
@@ -279,7 +280,7 @@ class Index:
         Raises:
             FilterError: `where` is not allowed, naming the part.
         """
-        checked = None if where is None else parse_where(where, self.schema.names)
+        checked = None if where is None else parse_where(where, self._columns)
         key = checked.sql if checked else ""
         with self._lock:
             cached = self._selections.get(key)
@@ -332,8 +333,7 @@ class Index:
 
         with self._lock:
             if self._filters is None:
-                names = [f.name for f in self.schema if not pa.types.is_binary(f.type)]
-                self._filters = FilterTable(self.metadata.columns(names), self._live)
+                self._filters = FilterTable(self.metadata.columns(self._columns), self._live)
             return self._filters
 
     def _search(self, query: Query, selection: Selection, k: int, *, exact: bool = False) -> Hits:

@@ -80,9 +80,26 @@ def check_where(expression: str, schema: pa.Schema) -> None:
     """
     from clothret.search.filters import FilterTable  # DuckDB loads only where a filter is given
 
-    where = parse_where(expression, schema.names)
-    nulls = pa.table([pa.nulls(1, field.type) for field in schema], names=schema.names)
+    columns = filterable(schema)
+    where = parse_where(expression, columns.names)
+    nulls = pa.table([pa.nulls(1, field.type) for field in columns], names=columns.names)
     FilterTable(nulls).passing(where)
+
+
+def filterable(schema: pa.Schema) -> pa.Schema:
+    """The columns of `schema` that filters may name: scalars and lists of scalars, no bytes."""
+
+    def plain(kind: pa.DataType) -> bool:
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            return plain(kind.value_type)
+        return not (
+            pa.types.is_nested(kind)
+            or pa.types.is_binary(kind)
+            or pa.types.is_large_binary(kind)
+            or pa.types.is_fixed_size_binary(kind)
+        )
+
+    return pa.schema([field for field in schema if plain(field.type)])
 
 
 def check_names(names: tuple[str, ...]) -> None:

@@ -60,7 +60,7 @@ def test_where_narrows(index):
     hits = index.search(X, X, X, where="price >= 20", k=10)
     assert hits.rows.tolist() == [1, 2]
     assert (hits.passing, hits.exhausted) == (2, True)
-    assert hits.note == "2 hits, not 10: only 2 garments satisfy the filter"
+    assert hits.note == "2 hits, not 10: only 2 garments qualify"
 
 
 def test_a_filter_that_nothing_passes(index):
@@ -286,6 +286,22 @@ def test_batches_and_threads_answer_as_one_query_does(index):
         )
     for one, two, three in zip(alone, batch, together, strict=True):
         assert one.tolist() == two.rows.tolist() == three.rows.tolist()
+
+
+def test_bytes_and_structures_are_no_columns_of_a_filter(tmp_path):
+    table = pa.table(
+        {
+            "rle": pa.array([b"a", b"b", b"c", b"d"]),
+            "palette": pa.array([[{"hex": "#000"}]] * 4),
+            "tags": pa.array([["new"], [], ["new", "linen"], None]),
+        }
+    )
+    index = Index.build(tmp_path / "index", COLOR, TEXTURE, SHAPE, table)
+    assert index.search(X, X, X, where="list_contains(tags, 'new')").rows.tolist() == [0, 2]
+    for column in ("rle", "palette"):
+        with pytest.raises(FilterError, match=f"unknown column '{column}'"):
+            index.search(X, X, X, where=f"{column} is null")
+    assert index.table([0]).to_pylist()[0]["palette"] == [{"hex": "#000"}]
 
 
 def test_a_table_without_columns_is_an_index_without_filters(tmp_path):
