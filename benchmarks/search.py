@@ -56,6 +56,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--data", choices=("random", "clustered"), default="random")
     parser.add_argument("--peers", default="sq8,ivf,duckdb,lancedb")
+    parser.add_argument("--weights", default=",".join(WEIGHTS), help="names of weightings")
     parser.add_argument("--queries", type=int, default=12)
     parser.add_argument("--quick", action="store_true", help="50,000 rows, 6 queries")
     arguments = parser.parse_args()
@@ -113,7 +114,8 @@ def measure(index, matrix, filters, masks, peers, arguments) -> None:
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     worst, pooled = 1.0, {}
     for name, where in filters.items():
-        for label, weights in WEIGHTS.items():
+        for label in arguments.weights.split(","):
+            weights = WEIGHTS[label]
             flat = np.stack([weighted(query, weights) for query in wanted])
             floors = true_scores(matrix, flat, {0.0: masks[where]}, K)[0.0]
             cell = Cell(index, matrix, where, weights, floors, peers)

@@ -16,6 +16,7 @@ listed here, and writes SQL anew from what it understood, every name and literal
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -69,7 +70,12 @@ def parse_where(expression: str, columns: Iterable[str]) -> Filter:
     """
     if not isinstance(expression, str):
         raise TypeError(f"where must be text, got {type(expression).__name__}")
-    return _Parser(tokenize(expression), tuple(columns)).filter()
+    return _parse(expression, tuple(columns))
+
+
+@lru_cache(maxsize=512)
+def _parse(expression: str, columns: tuple[str, ...]) -> Filter:
+    return _Parser(tokenize(expression), columns).filter()
 
 
 def check_where(expression: str, schema: pa.Schema) -> None:
