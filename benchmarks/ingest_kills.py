@@ -82,7 +82,11 @@ def main() -> None:
         else:  # too late: the machine is faster than it was
             length = time.monotonic() - began
         run(str(source), str(lake))
-        wrong += digests(lake) != expected
+        found = digests(lake)
+        if found != expected:
+            wrong += 1
+            paths = sorted(path for path, _ in set(found.items()) ^ set(expected.items()))
+            print(f"differs: {', '.join(dict.fromkeys(paths))}")
         shutil.rmtree(lake)
     print(f"{kills} kills at random moments of an ingest of 400 pictures: ", end="")
     print(f"{kills - wrong} lakes the same as without a kill, {wrong} different.\n")

@@ -26,7 +26,14 @@ from clothret.data.dataset import FORMAT, Dataset, find_version, version_prefix
 from clothret.data.extract import Progress, extract
 from clothret.data.shards import upload_shards
 from clothret.data.sources import FolderSource, Found, Source, open_source
-from clothret.data.staging import exclusive, staging_folder, sync_disk, sync_folder, work_folder
+from clothret.data.staging import (
+    exclusive,
+    has_leftovers,
+    staging_folder,
+    sync_disk,
+    sync_folder,
+    work_folder,
+)
 from clothret.errors import DatasetError, StorageError
 from clothret.lake.digests import digest_file, digest_value
 from clothret.lake.storage import Storage
@@ -134,7 +141,7 @@ class _Job:
     def run(self, staging: Path) -> tuple[Dataset, bool]:
         """The dataset, and whether the lake had it."""
         existing = find_version(self.storage, self.name, self.version)
-        if existing is not None and not staging.exists():
+        if existing is not None and not has_leftovers(staging):
             return existing, True
         with exclusive(staging):
             existing = find_version(self.storage, self.name, self.version)

@@ -27,6 +27,11 @@ def staging_folder(storage: Storage, name: str, workdir: Path | None) -> Path:
     return work_folder(workdir, "ingest", storage.url, name)
 
 
+def has_leftovers(staging: Path) -> bool:
+    """Whether a run that was killed left its folder or its lock."""
+    return staging.exists() or _lock_path(staging).exists()
+
+
 @contextlib.contextmanager
 def exclusive(staging: Path) -> Iterator[None]:
     """One ingest per dataset at a time; the kernel frees the lock of a process that dies.
@@ -34,7 +39,7 @@ def exclusive(staging: Path) -> Iterator[None]:
     Raises:
         LeaseError: another process holds it.
     """
-    path = staging.with_name(f"{staging.name}.lock")
+    path = _lock_path(staging)
     with _open_lock(path) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,6 +55,10 @@ def exclusive(staging: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):  # leave no trace of what failed
                 for folder in (path.parent, path.parent.parent):
                     folder.rmdir()
+
+
+def _lock_path(staging: Path) -> Path:
+    return staging.with_name(f"{staging.name}.lock")
 
 
 def _open_lock(path: Path) -> BinaryIO:

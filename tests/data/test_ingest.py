@@ -238,6 +238,23 @@ def test_chunks_in_processes_make_the_same_tables(lake, make_source, zips, tmp_p
     assert digests(Path(lake.url)) == digests(Path(other.url))
 
 
+@pytest.mark.parametrize("leftover", ["folder", "lock"])
+def test_what_a_kill_after_publishing_left_is_cleared(lake, make_source, zips, leftover):
+    source = str(make_source())
+    ingest(source, lake, password=zips.PASSWORD)
+    expected = digests(Path(lake.url))
+    folder = Path(lake.url) / "datasets/df2"
+    (folder / "current").unlink()
+    (folder / "sources.json").unlink()
+    if leftover == "folder":
+        (folder / ".unfinished-ingest/annos").mkdir(parents=True)
+    else:
+        (folder / ".unfinished-ingest.lock").touch()
+    assert ingest(source, lake, password=zips.PASSWORD).cached
+    assert digests(Path(lake.url)) == expected
+    assert not list(folder.glob(".*"))
+
+
 @pytest.mark.slow
 def test_killed_anywhere_and_run_again_ends_the_same(tmp_path, make_source, zips):
     source = str(make_source(train=40, validation=20))
