@@ -1,6 +1,6 @@
 """Which pictures a split holds: looks photographed by a shop and by those who wear them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -8,8 +8,12 @@ import orjson
 
 from clothret.errors import ImageError
 from clothret.synth.annotate import annotate
+from clothret.synth.palette import COLORS, CONTRAST, distance, draw_palette
 from clothret.synth.scene import Shot, shoot
 from clothret.synth.spec import GarmentSpec, random_spec
+
+WORN = {"user": 0.85, "shop": 0.6}
+"""Share of pictures on a body; fewer of garments that are worn with others."""
 
 TOPS, BOTTOMS = (1, 2, 5, 6), (7, 8, 9)
 
@@ -43,10 +47,22 @@ def outfit(rng: np.random.Generator, anchor: GarmentSpec) -> tuple[GarmentSpec, 
     """The garment with what is worn with it: a top with trousers, a coat over both."""
     specs = [anchor]
     if anchor.category in TOPS or anchor.family == "outerwear":
-        specs.append(random_spec(rng, category=int(rng.choice(BOTTOMS))))
+        specs.append(_companion(rng, BOTTOMS, specs))
     if anchor.category in BOTTOMS or anchor.shape.opening > 0:
-        specs.append(random_spec(rng, category=int(rng.choice(TOPS))))
+        specs.append(_companion(rng, TOPS, specs))
     return tuple(specs)
+
+
+def _companion(
+    rng: np.random.Generator, categories: tuple[int, ...], worn: list[GarmentSpec]
+) -> GarmentSpec:
+    """Something that sets itself off, as people dress: of another color, mostly plain."""
+    fixed = {"texture": "plain"} if rng.random() < 0.6 else {}
+    spec = random_spec(rng, category=int(rng.choice(categories)), **fixed)
+    while any(distance(spec.palette[0], other.palette[0]) < CONTRAST for other in worn):
+        color = list(COLORS)[int(rng.integers(len(COLORS)))]
+        spec = replace(spec, color=color, palette=draw_palette(rng, color))
+    return spec
 
 
 def plan_split(seed: int, split: int, count: int, size: int) -> list[Picture]:
@@ -74,7 +90,7 @@ def plan_split(seed: int, split: int, count: int, size: int) -> list[Picture]:
             sources = [("shop", "user")[int(rng.integers(2))]]
         for source in sources[:left]:
             number = len(pictures) + 1
-            worn = bool(rng.random() < (0.88 if source == "user" else 0.6))
+            worn = bool(rng.random() < WORN[source] * (1.0 if len(specs) == 1 else 0.6))
             pictures.append(
                 Picture(
                     number, source, pair_id, specs, len(sources) > 1, worn,

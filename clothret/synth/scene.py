@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clothret.synth.body import Figure, hanger, random_person
-from clothret.synth.garment import fit_placement, outline_points, paint_garment
+from clothret.synth.garment import bounds, fit_placement, outline_points, paint_garment
 from clothret.synth.grounds import grain, ground, window_of
 from clothret.synth.outline import cut
 from clothret.synth.paint import Canvas, Light, paint_cloth, paint_flat, random_light
@@ -18,15 +18,11 @@ from clothret.synth.pose import Placement, Points, Pose, laid_out, random_pose
 from clothret.synth.spec import GarmentSpec
 from clothret.types import DF2_LANDMARKS
 
-FRAMES: dict[str, tuple[float, float]] = {
-    "full": (-1.75, 7.65),
-    "knee": (-1.6, 5.5),
-    "hip": (-1.55, 3.7),
-    "headless": (-0.6, 7.4),
-    "bust": (-0.6, 3.9),
-    "legs": (1.3, 7.55),
-}
-"""Which heights of the body the picture spans, body units."""
+PERSON = (-1.7, 7.6)
+"""Heights of the crown and below the shoes, body units."""
+
+FACE = -1.5
+"""Height of a frame that takes the face in."""
 
 BOTTOMS = ("trousers", "skirt")
 
@@ -94,23 +90,30 @@ def _develop(canvas: Canvas, rng: np.random.Generator, *, amateur: bool) -> NDAr
     return np.clip(rgb + np.float32(0.5), 0, 255).astype(np.uint8)
 
 
-def _camera(rng: np.random.Generator, height: int, width: int, anchor: GarmentSpec) -> Placement:
-    """A frame that suits the garment the picture is about."""
-    if anchor.family in BOTTOMS:
-        odds = {"full": 0.45, "knee": 0.15, "legs": 0.25, "headless": 0.15}
-    elif anchor.family == "dress" or anchor.shape.length > 3.5:
-        odds = {"full": 0.55, "knee": 0.2, "headless": 0.25}
-    else:
-        odds = {"full": 0.45, "knee": 0.22, "hip": 0.13, "headless": 0.1, "bust": 0.1}
-    top, bottom = FRAMES[rng.choice(list(odds), p=list(odds.values()))]
-    margin = rng.uniform(0.0, 0.14) * (bottom - top)
-    scale = height / (bottom - top + margin)
+def _camera(
+    rng: np.random.Generator, height: int, width: int, cuts: Sequence[list[Piece]]
+) -> Placement:
+    """A frame around the garment the picture is about, the whole outfit, or the whole person."""
+    kind = rng.choice(["garment", "outfit", "person"], p=[0.55, 0.33, 0.12])
+    spans = np.array([bounds(pieces) for pieces in cuts])  # garment, low or high, x or y
+    top, bottom = (
+        spans[0, :, 1] if kind == "garment" else (spans[:, 0, 1].min(), spans[:, 1, 1].max())
+    )
+    if kind == "person":
+        top, bottom = PERSON
+    elif rng.random() < 0.5:
+        top = min(top, FACE)
+    margin = rng.uniform(0.08, 0.3, 2) * (bottom - top)
+    scale = height / (bottom - top + margin.sum())
+    breadth = float(np.ptp(spans[0, :, 0]))
+    scale = min(scale, width / (0.9 * breadth))
+    middle = height * (0.5 + rng.uniform(-0.03, 0.03))
     return Placement(
         scale,
-        width * rng.uniform(0.38, 0.62),
-        scale * (margin * rng.uniform(0.3, 0.7) - top),
+        width * rng.uniform(0.42, 0.58),
+        middle - scale * (top + bottom + margin[1] - margin[0]) / 2,
         turn=rng.uniform(-4, 4),
-        lean=rng.uniform(-0.5, 0.5),
+        lean=rng.uniform(-0.4, 0.4),
     )
 
 
@@ -176,7 +179,7 @@ def _passer_by(canvas: Canvas, rng: np.random.Generator, light: Light) -> None:
 def _shoot_worn(
     rng: np.random.Generator, specs: Sequence[GarmentSpec], size: int, *, amateur: bool
 ) -> Shot:
-    ratios = (0.75, 0.66, 0.8, 0.75, 1.0) if amateur else (0.75, 0.8, 0.66)
+    ratios = (0.75, 0.66, 0.8, 1.0) if amateur else (0.75, 0.8, 0.66)
     height, width = _format(rng, size, ratios)
     kind = ("street", "room", "street", "studio")[rng.integers(4)] if amateur else "studio"
     canvas, light, pose = (
@@ -184,15 +187,14 @@ def _shoot_worn(
         random_light(rng),
         random_pose(rng),
     )
-    camera = _camera(rng, height, width, specs[0])
     squash = rng.uniform(0.66, 0.9) if pose.turned else rng.uniform(0.92, 1.06)
-    place = Placement(camera.scale, camera.x, camera.y, camera.turn, squash, camera.lean)
-    person = random_person(rng, bags=0.35 if amateur else 0.08)
+    person = random_person(rng, bags=0.22 if amateur else 0.06)
     tucked = bool(rng.random() < 0.35) and any(spec.family in BOTTOMS for spec in specs)
     cuts = [cut(_tucked_in(spec) if tucked else spec, pose) for spec in specs]
+    place = replace(_camera(rng, height, width, cuts), squash=squash)
     figure = Figure(canvas, person, pose, place, light)
     _dress(canvas, specs, cuts, figure, tucked=tucked)
-    if amateur and rng.random() < 0.1:
+    if amateur and rng.random() < 0.06:
         _passer_by(canvas, rng, light)
     shown = _shown(specs, cuts, place, 3 if pose.turned else 2)
     return Shot(_develop(canvas, rng, amateur=amateur), canvas.owner, shown)
@@ -211,7 +213,7 @@ def _shoot_product(
         pose = Pose(((angle, angle - 3), (angle, angle - 3)), pose.legs)
     pieces = cut(spec, pose, worn=False)
     turn = rng.normal(0, 2) if hung or plain else rng.normal(0, 12)
-    share = rng.uniform(0.62, 0.92) - (0.1 if hung else 0.0)
+    share = rng.uniform(0.66, 0.94) - (0.1 if hung else 0.0)
     fitted = fit_placement(pieces, width, height, share, turn=turn, squash=rng.uniform(0.94, 1.06))
     slack = (1 - share) * 0.4
     place = Placement(
