@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("criterion", choices=("color", "texture", "shape"))
     parser.add_argument(
-        "--masks", type=Path, help="shape: unpacked DeepFashion2 split, e.g. df2/train"
+        "--masks", type=Path, help="texture, shape: unpacked DeepFashion2 split, e.g. df2/train"
     )
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--steps", type=int, help="optimizer steps; default: what was shipped")
@@ -27,10 +27,10 @@ def main() -> None:
     steps = {} if arguments.steps is None else {"steps": arguments.steps}
     if arguments.criterion == "color":
         fit_color(target, **steps)
-    elif arguments.criterion == "texture":
-        fit_texture(target, **steps)
     elif arguments.masks is None:
-        parser.error("shape is fitted on masks: give --masks")
+        parser.error("texture and shape are fitted on photographs with masks: give --masks")
+    elif arguments.criterion == "texture":
+        fit_texture(target, arguments.masks, **steps)
     else:
         fit_shape(arguments.masks, target, **steps)
 
