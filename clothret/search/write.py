@@ -162,7 +162,7 @@ def measure_depths(segment: Segment, seed: int = 0) -> tuple[int, int, int, int]
         return len(found)
 
     def depth(weights: tuple[float, float, float]) -> int:
-        return int(np.quantile([needed(int(row), weights) for row in rows], 0.8))
+        return int(np.quantile([needed(int(row), weights) for row in rows], 0.6))
 
     return depth((1, 1, 1)), depth((1, 0, 0)), depth((0, 1, 0)), depth((0, 0, 1))
 
