@@ -78,14 +78,14 @@ def start_depth(segment: Segment, count: int, query: Query, k: int) -> int:
     """Candidates to begin with: what sample queries needed when the segment was written.
 
     Between uniform weights and one criterion alone the measured depths are interpolated; they
-    grow about as the square root of the rows that pass and of the results wanted.
+    grow about as the 0.4th power of the rows that pass and the root of the results wanted.
     """
     assert segment.info.codes is not None, "only segments with codes are scanned"
     uniform, *corners = segment.info.codes.depths
     share = query.weights / query.weights.sum()
     skew = (share.max() - 1 / 3) / (2 / 3)
     depth = (1 - skew) * uniform + skew * corners[int(share.argmax())]
-    return max(8 * k, 64, math.ceil(depth * math.sqrt(count / len(segment) * k / 10)))
+    return max(8 * k, 64, math.ceil(depth * (count / len(segment)) ** 0.4 * math.sqrt(k / 10)))
 
 
 def _score(segment: Segment, query: Query, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
