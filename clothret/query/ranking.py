@@ -13,11 +13,13 @@ from clothret.types import Weights
 class Ranking:
     """The weights of one query in both spaces: of calibrated scores and of cosines.
 
-    A criterion's score is affine in its cosine, s_i = a_i + b_i·cos_i with b_i > 0, so that 0.8
-    means as much for color as for shape. A hit's total is the weighted mean of its scores,
-    Σ w_i·s_i / Σ w_i. Its order is that of Σ (w_i·b_i)·cos_i, since Σ w_i·a_i is the same for
-    every row: the index is asked with `cosine_weights` and returns the very order that the
-    totals shown to people have. (Scores are clipped to [0, 1] for display only.)
+    A criterion's score is affine in its cosine between two ends, s_i = a_i + b_i·cos_i clipped to
+    [0, 1], so that 0.8 means as much for color as for shape. A hit's total is the weighted mean
+    of its three scores, Σ w_i·s_i / Σ w_i: what is shown adds up. Where nothing is clipped its
+    order is that of Σ (w_i·b_i)·cos_i, so that is what an index is asked for, by
+    `cosine_weights`. Beyond the ends (twins in one criterion, opposites in another) the two
+    orders can differ: `candidates` asks for more, and `rank` puts them in the order of totals,
+    equal ones in the index's finer order.
 
     Attributes:
         weights: (3,) float64, as the caller gave them, summing to 1.
@@ -51,6 +53,11 @@ class Ranking:
         color, texture, shape = scaled / scaled.sum()
         return float(color), float(texture), float(shape)
 
+    @staticmethod
+    def candidates(k: int) -> int:
+        """How many items an index is asked for, for the best `k` by total."""
+        return 2 * k + 20
+
     def scores(
         self, cosines: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -60,5 +67,10 @@ class Ranking:
             (k,) totals and (k, 3) scores, all in [0, 1]; a criterion of weight 0 is scored too.
         """
         raw = self.offsets + self.slopes * np.asarray(cosines, np.float64)
-        totals = np.clip(raw @ self.weights, 0.0, 1.0)
-        return totals, np.clip(raw, 0.0, 1.0)
+        scores = np.clip(raw, 0.0, 1.0)
+        return np.clip(scores @ self.weights, 0.0, 1.0), scores
+
+    @staticmethod
+    def rank(totals: NDArray[np.float64], k: int) -> NDArray[np.int64]:
+        """Positions of the `k` highest totals, equal ones (to 1e-9) in their given order."""
+        return np.argsort(-np.round(totals, 9), kind="stable")[:k]

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clothret.catalog import OpenGeneration, open_generation
-from clothret.errors import InputError
+from clothret.errors import ArtifactError, InputError
+from clothret.features import SCHEMA
 from clothret.features.calibration import HIGH, LOW
 from clothret.imaging.decode import decode, image_size
 from clothret.query.choice import Box
@@ -139,8 +140,15 @@ class QuerySession:
         """Detect the garments of a picture; `search` it as often as wanted.
 
         Raises:
+            ArtifactError: the catalog was described by another version of the features.
             ImageError: no picture, or one past the limits.
         """
+        described = self.generation.manifest["feature_schema"]
+        if described != SCHEMA:
+            raise ArtifactError(
+                f"catalog {self.catalog} was described as {described!r}, pictures are now as "
+                f"{SCHEMA!r}: run `clothret reindex {self.catalog}`"
+            )
         spec = self.generation.detector
         pixels, size = read_picture(
             image, max_side=spec.max_side, limits=self._settings.image, name=name
@@ -200,10 +208,14 @@ class QuerySession:
     def _hits(self, blocks: Blocks, ask: Ask) -> tuple[list[Hit], str | None]:
         ranking = Ranking.of(ask.weights, LOW, HIGH)
         found = self.generation.index.search_items(
-            *blocks, weights=ranking.cosine_weights, where=ask.where, k=ask.k
+            *blocks,
+            weights=ranking.cosine_weights,
+            where=ask.where,
+            k=ranking.candidates(ask.k),
         )
         totals, scores = ranking.scores(found.cosines)
-        hits = hits_of(self.generation, found.rows, totals, scores)
+        best = ranking.rank(totals, ask.k)
+        hits = hits_of(self.generation, found.rows[best], totals[best], scores[best])
         return hits, shortage(len(hits), ask)
 
     def _result(self, ask: Ask, *parts: Any) -> QueryResult:

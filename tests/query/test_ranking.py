@@ -44,3 +44,13 @@ def test_order_by_total_is_the_order_by_weighted_cosines() -> None:
 def test_a_calibration_must_rise() -> None:
     with pytest.raises(ValueError, match="low < high"):
         Ranking.of(Weights(), HIGH, HIGH)
+
+
+def test_totals_are_means_of_what_is_shown_and_rank() -> None:
+    """Past its end a criterion adds nothing: the second is the better by totals, 0.75 to 0.5."""
+    ranking = Ranking.of(Weights(1, 1, 0), np.zeros(3), np.array([0.5, 1.0, 1.0]))
+    totals, scores = ranking.scores(np.array([[1.0, 0.0, 0], [0.5, 0.5, 0], [0.6, 0.5, 0]]))
+    assert scores[:, :2].tolist() == [[1, 0], [1, 0.5], [1, 0.5]]
+    assert totals.tolist() == [0.5, 0.75, 0.75]
+    assert ranking.rank(totals, 3).tolist() == [1, 2, 0]
+    assert ranking.rank(totals, 1).tolist() == [1]
