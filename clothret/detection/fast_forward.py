@@ -5,9 +5,9 @@ What differs from calling torchvision's model, and what each brought is in
 
 - 100 proposals instead of 1000;
 - batch norms folded into the convolutions before them;
-- channels-last, and bfloat16 where the CPU multiplies it natively. The last layers of the RPN
-  and of the box head stay float32: torchvision's `BoxCoder` casts anchors to the deltas' type,
-  and bfloat16 rounds a coordinate of 300 px to steps of 2;
+- channels-last, and bfloat16 where that is faster (`clothret.detection.precision`). The last
+  layers of the RPN and of the box head stay float32: torchvision's `BoxCoder` casts anchors to
+  the deltas' type, and bfloat16 rounds a coordinate of 300 px to steps of 2;
 - one picture at a time on a CPU: batches bring nothing there, and what is found in a picture
   does not depend on its neighbors.
 
@@ -66,11 +66,6 @@ class Pieces:
     pyramid: Callable[[Tensor], tuple[OrderedDict[str, Tensor], list[Tensor], list[Tensor]]]
     boxes: Callable[[Tensor], tuple[Tensor, Tensor]]
     masks: Callable[[Tensor], Tensor]
-
-
-def native_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16, AMX or Arm's BF16)."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clothret.detection.fast_forward import FastForward, Found, native_bfloat16, torch_pieces
+from clothret.detection.fast_forward import FastForward, Found, torch_pieces
 from clothret.detection.model import load_model
+from clothret.detection.precision import native_bfloat16
 from clothret.errors import NotFoundError
 from clothret.imaging.masks import paste_to_rle, rle_area
 from clothret.types import Detections, Scheme, category_names

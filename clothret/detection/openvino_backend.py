@@ -28,9 +28,9 @@ from clothret.detection.fast_forward import (
     FastForward,
     Pieces,
     fold_batch_norm,
-    native_bfloat16,
     torch_pieces,
 )
+from clothret.detection.precision import native_bfloat16
 from clothret.errors import ArtifactError, NotFoundError
 
 INT8_FOLDER = "openvino-int8"

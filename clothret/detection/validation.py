@@ -3,10 +3,11 @@
 import torch
 
 from clothret.detection.coco_eval import KINDS, coco_metrics
-from clothret.detection.fast_forward import FastForward, native_bfloat16, torch_pieces
+from clothret.detection.fast_forward import FastForward, torch_pieces
 from clothret.detection.inference import found_to_detections
 from clothret.detection.model import GarmentRCNN
 from clothret.detection.overlaps import gather
+from clothret.detection.precision import native_bfloat16
 from clothret.detection.ranks import Ranks
 from clothret.imaging.decode import read_image
 from clothret.types import Annotations, Detections, Scheme
