@@ -56,7 +56,7 @@ def publish_generation(catalog: str, model: str, force: bool, lake: str | None) 
         report = index_catalog(
             Settings.load(lake=lake), catalog, model=model, force=force, on_progress=progress
         )
-    return publish_reindex(report)
+    return publish_reindex(report, lake)
 
 
 @task(name="reindex-catalog", task_run_name="reindex-{catalog}")
@@ -83,7 +83,7 @@ def reindex_catalog(
             on_progress=progress,
             executor=executor,
         )
-    return publish_reindex(report)
+    return publish_reindex(report, lake)
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def _publish_stage(report: StageReport) -> dict[str, Any]:
     return result
 
 
-def publish_reindex(report: ReindexReport) -> dict[str, Any]:
+def publish_reindex(report: ReindexReport, lake: str | None) -> dict[str, Any]:
     """Leave a night's report, its failures and its pictures as artifacts."""
     result = report.to_dict()
     get_run_logger().info("%s: generation %s", report.catalog, report.generation)
@@ -111,7 +111,7 @@ def publish_reindex(report: ReindexReport) -> dict[str, Any]:
     if report.failures:
         key = artifact_key("failures", report.catalog)
         publish_table(report.failures, key, f"{report.images['failed']} pictures failed")
-    storage = open_storage(Settings.load().lake)
+    storage = open_storage(Settings.load(lake=lake).lake)
     for number, path in enumerate(report.pictures):
         key = artifact_key("reindex-sample", report.catalog, str(number))
         publish_picture(storage.local_copy(path), key, f"samples of {report.generation}")
