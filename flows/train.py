@@ -15,6 +15,7 @@ def train(
     preset: str = "default",
     epochs: int | None = None,
     nproc: int | None = None,
+    weights: str | None = None,
     resume: str | None = None,
     lake: str | None = None,
 ) -> dict[str, Any]:
@@ -26,7 +27,8 @@ def train(
         preset: recipe; `clothret train --help` lists them.
         epochs: overrides the preset's.
         nproc: processes; None takes one per GPU, or one per core without.
+        weights: of the backbone at the start: "imagenet", "none" or a path; None takes the preset's.
         resume: run to go on with; None goes on with the same run if it was cut off.
         lake: the lake; None takes the settings'.
     """
-    return train_model(dataset, categories, preset, epochs, nproc, resume, lake)
+    return train_model(dataset, categories, preset, epochs, nproc, weights, resume, lake)

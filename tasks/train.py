@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import get_client, task
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
@@ -26,6 +26,11 @@ from clothret.types import Scheme
 from tasks.artifacts import artifact_key, publish_picture, publish_table
 from tasks.progress import Progress
 
+if TYPE_CHECKING:
+    from clothret.detection.launch import TrainSpec
+    from clothret.detection.presets import Preset
+    from clothret.detection.train import TrainResult
+
 GPU = "gpu"
 RESULT = "result.json"
 
@@ -37,6 +42,7 @@ def train_model(
     preset: str,
     epochs: int | None,
     nproc: int | None,
+    weights: str | None,
     resume: str | None,
     lake: str | None,
 ) -> dict[str, Any]:
@@ -56,9 +62,9 @@ def train_model(
         processes = int(json.loads((folder / "run.json").read_text())["processes"])
     else:
         processes = nproc or default_processes()
-        spec = new_spec(
-            storage, open_dataset(storage, dataset), categories, preset, epochs, processes
-        )
+        data = open_dataset(storage, dataset)
+        recipe = chosen_recipe(preset, categories, epochs, weights)
+        spec = new_spec(storage, data, recipe, processes)
     run = spec.out.name
     registry = ModelRegistry(storage)
     done = finished(spec.out, registry)
@@ -83,26 +89,30 @@ def train_model(
     return answer
 
 
-def new_spec(
-    storage: Storage,
-    data: Dataset,
-    categories: Scheme,
-    recipe: str,
-    epochs: int | None,
-    processes: int,
-) -> Any:
-    """The training of a recipe on a dataset's current version; its folder names its content."""
-    from clothret.detection.launch import TrainSpec
-    from clothret.detection.presets import preset
+def chosen_recipe(
+    name: str, categories: Scheme, epochs: int | None, weights: str | None
+) -> "Preset":
+    """A preset with what the caller changed."""
+    from clothret.detection.presets import override, preset
 
-    chosen = preset(recipe).answering(categories)
-    config = chosen.train if epochs is None else replace(chosen.train, epochs=epochs, steps=None)
-    identity = [data.name, data.version, chosen.model.to_dict(), config.to_dict(), processes]
+    changes: dict[str, Any] = {}
+    if epochs is not None:
+        changes |= {"epochs": epochs, "steps": None}
+    if weights is not None:
+        changes["weights_backbone"] = weights
+    return override(preset(name).answering(categories), changes)
+
+
+def new_spec(storage: Storage, data: Dataset, recipe: "Preset", processes: int) -> "TrainSpec":
+    """The training of a recipe on a dataset's version; its folder is named by all of it."""
+    from clothret.detection.launch import TrainSpec
+
+    model, config = recipe.model, recipe.train
+    identity = [data.name, data.version, model.to_dict(), config.to_dict(), processes]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    splits = {name: data.annotations_path(name) for name in ("train", "validation")}
     return TrainSpec(
-        splits=splits,
-        model=chosen.model,
+        splits={name: data.annotations_path(name) for name in ("train", "validation")},
+        model=model,
         train=config,
         out=runs_folder(storage) / f"r-{digest[:12]}",
         resume=True,
@@ -150,7 +160,7 @@ def gpu_slot() -> Iterator[None]:
         yield
 
 
-def _launch(spec: Any, processes: int, description: str) -> Any:
+def _launch(spec: "TrainSpec", processes: int, description: str) -> "TrainResult":
     """Run the training as child processes; its events become the run's log and progress."""
     from clothret.detection.launch import launch
 

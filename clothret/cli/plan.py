@@ -10,7 +10,7 @@ from clothret.cli.base import common_options, emit, table
 @common_options
 def plan(items: int, lake: str | None, as_json: bool) -> None:
     """Storage, memory, build and query cost at N garments, measured on this machine."""
-    from clothret.search.plan import plan_capacity
+    from clothret.search.capacity import plan_capacity
 
     result = plan_capacity(items)
     rows = [{"what": key, "value": value} for key, value in result.items()]
