@@ -27,7 +27,7 @@ def train(
         preset: recipe; `clothret train --help` lists them.
         epochs: overrides the preset's.
         nproc: processes; None takes one per GPU, or one per core without.
-        weights: of the backbone at the start: "imagenet", "none" or a path; None takes the preset's.
+        weights: of the backbone at the start: "imagenet", "none" or a path; None: the preset's.
         resume: run to go on with; None goes on with the same run if it was cut off.
         lake: the lake; None takes the settings'.
     """
