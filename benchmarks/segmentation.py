@@ -118,24 +118,39 @@ def main() -> None:
         seen = [other.path(row) for row in range(min(60, len(other)))]
     with tempfile.TemporaryDirectory() as folder:
         chosen = systems(prepare(given.model, given.side, Path(folder)), seen)
-        report(split, count, chosen, with_figures=not given.random and count == len(split))
+        report(first(split, count), chosen, with_figures=not given.random)
 
 
-def report(
-    split: Annotations, count: int, chosen: dict[str, System], *, with_figures: bool
-) -> None:
+def first(split: Annotations, count: int) -> Annotations:
+    """The first `count` images of a split, and their garments."""
+    garments = int(split.garment_offsets[count])
+    lengths = {"garment_offsets": count + 1, "garment_polygons": garments + 1}
+    lengths |= {"rle_offsets": garments + 1}
+    lengths |= dict.fromkeys(("image_id", "file_name", "width", "height", "source"), count)
+    whole = ("polygon_offsets", "polygon_points", "rle_bytes")
+    arrays = {name: getattr(split, name) for name in Annotations.array_names()}
+    return Annotations(
+        image_dir=split.image_dir,
+        **{
+            name: values if name in whole else values[: lengths.get(name, garments)]
+            for name, values in arrays.items()
+        },
+    )
+
+
+def report(split: Annotations, chosen: dict[str, System], *, with_figures: bool) -> None:
     """Run all systems picture by picture and print the table."""
     times: dict[str, list[float]] = {name: [] for name in chosen}
     found: dict[str, list[Detections]] = {name: [] for name in chosen}
     for detect in chosen.values():  # compiled and warmed before the clock runs
         detect(split.path(0))
-    for row in range(count):
+    for row in range(len(split)):
         for name, detect in chosen.items():
             started = time.process_time()
             found[name].append(detect(split.path(row)))
             times[name].append(time.process_time() - started)
     base = times["plain torchvision loop"]
-    print(f"{count} pictures, one thread, CPU time\n")
+    print(f"{len(split)} pictures, one thread, CPU time\n")
     print("| system | ms a picture, median | times faster, median of pairs | box AP | mask AP |")
     print("|---|---|---|---|---|")
     for name, own in times.items():
