@@ -283,7 +283,7 @@ def orphans(lake: str) -> list[str]:
     folders = ("reports", "pins")
     return [
         path for path in found if path not in kept and path.split("/")[2] not in folders
-    ] + storage.delete_unfinished(catalog_path(NAME), older_than=-1)
+    ] + storage.delete_unfinished(catalog_path(NAME), older_than=-1, but=catalog_path(NAME, "pins"))
 
 
 def survive(

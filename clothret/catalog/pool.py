@@ -71,6 +71,10 @@ class WorkerPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers; the next `run` starts new ones."""
         for worker in self._workers:
             _stop(worker)
         self._workers = []

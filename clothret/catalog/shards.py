@@ -7,6 +7,7 @@ so that a second writer of the same work writes the same file.
 
 import io
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -56,6 +57,8 @@ SHARD_SCHEMA = pa.schema(
         ("dropped", pa.list_(pa.string())),
     ]
 )
+_kept = threading.local()
+
 _FACTS = ("color_name", "pattern", "palette", "quality_confidence", "quality_flags")
 
 
@@ -99,17 +102,29 @@ def run_local(
         for outcome in pool.run(items):
             batch.append(outcome)
             if len(batch) >= shard_images or time.monotonic() - began > FLUSH_SECONDS:
-                yield _write(lake, folder, batch, described=job.describe)
+                yield write_shard(lake, folder, batch, described=job.describe)
                 batch, began = [], time.monotonic()
         if batch:
-            yield _write(lake, folder, batch, described=job.describe)
+            yield write_shard(lake, folder, batch, described=job.describe)
 
 
 def run_shard(job: Job, folder: str, items: Sequence[WorkItem]) -> ShardDone:
-    """Work on one portion with one worker process, into one shard; for executors elsewhere."""
-    with WorkerPool(job, 1) as pool:
-        outcomes = list(pool.run(items))
-    return _write(open_storage(job.lake), folder, outcomes, described=job.describe)
+    """Work on one portion with one worker process, into one shard; for executors elsewhere.
+
+    The worker stays for the next portion of the same job on this thread: a model is loaded once.
+    """
+    if getattr(_kept, "pool", None) is not None and _kept.pool.job != job:
+        _kept.pool.close()
+        _kept.pool = None
+    if getattr(_kept, "pool", None) is None:
+        _kept.pool = WorkerPool(job, 1)
+    try:
+        outcomes = list(_kept.pool.run(items))
+    except BaseException:
+        _kept.pool.close()
+        _kept.pool = None
+        raise
+    return write_shard(open_storage(job.lake), folder, outcomes, described=job.describe)
 
 
 def list_shards(lake: Storage, folder: str) -> list[str]:
@@ -150,7 +165,10 @@ def read_garments(lake: Storage, folder: str, keys: set[str]) -> dict[str, tuple
     return found
 
 
-def _write(lake: Storage, folder: str, outcomes: list[Outcome], *, described: bool) -> ShardDone:
+def write_shard(
+    lake: Storage, folder: str, outcomes: list[Outcome], *, described: bool
+) -> ShardDone:
+    """Keep what came of some pictures; those that failed are in the summary alone."""
     good = sorted((o for o in outcomes if o.failure is None), key=lambda outcome: outcome.key)
     path = None
     if good:

@@ -131,9 +131,11 @@ class Workbench:
             return replace(blank, failure=f"{item.image}: {type(error).__name__}: {error}")
 
     def warm(self) -> None:
-        """Load the detector now."""
+        """Load the detector, and what describing needs: the first picture is no slower."""
         if self._detector is None and self.job.detector.kind != "items":
             self._detector = self.job.detector.open(self.job.lake)
+        if self.job.describe:
+            describe_batch([(np.zeros((32, 32, 3), np.uint8), np.ones((32, 32), np.bool_))])
 
     def _read(self, item: WorkItem) -> bytes:
         data = self._source.read_bytes(item.image)
@@ -168,8 +170,7 @@ class Workbench:
 
     def _detect(self, item: WorkItem, pixels: NDArray[np.uint8], scale: float) -> Detections:
         if self.job.detector.kind != "items":
-            self.warm()
-            assert self._detector is not None
+            self._detector = self._detector or self.job.detector.open(self.job.lake)
             return self._detector.detect([pixels])[0]
         if item.mask:
             mask = self._decode(self._source.read_bytes(item.mask), item.mask)

@@ -37,8 +37,7 @@ def _open(connection: Connection, job):  # type: ignore[no-untyped-def]
     cv2.setNumThreads(1)
     try:
         bench = Workbench(job)
-        if job.detector.kind == "model":
-            bench.warm()
+        bench.warm()
     except ClothretError as error:
         connection.send(error)
         return None

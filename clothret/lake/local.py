@@ -104,11 +104,16 @@ class LocalStorage(Storage):
             self._replace(path, lambda file: _write_all(file, data))
         return _version(data)
 
-    def delete_unfinished(self, prefix: str, *, older_than: float) -> builtins.list[str]:
+    def delete_unfinished(
+        self, prefix: str, *, older_than: float, but: str | None = None
+    ) -> builtins.list[str]:
         base = self._path(prefix) if prefix else self.root
+        spared = None if but is None else self._path(but)
         removed = []
         with self._failures(prefix or "."):
             for file in sorted(base.rglob(f"{UNFINISHED}*")):
+                if spared in file.parents:
+                    continue
                 with contextlib.suppress(FileNotFoundError):
                     if time.time() - file.lstat().st_mtime > older_than:
                         shutil.rmtree(file) if file.is_dir() else file.unlink()

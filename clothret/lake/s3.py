@@ -179,14 +179,17 @@ class S3Storage(Storage):
                 return version
             raise ConflictError(f"{self.url}/{path}: another writer was first") from None
 
-    def delete_unfinished(self, prefix: str, *, older_than: float) -> builtins.list[str]:
+    def delete_unfinished(
+        self, prefix: str, *, older_than: float, but: str | None = None
+    ) -> builtins.list[str]:
         start = self._key(prefix) + "/" if prefix else self.prefix
         answer = self._call(
             prefix, lambda s3: s3.list_multipart_uploads(Bucket=self.bucket, Prefix=start)
         )
         removed = []
         for upload in answer.get("Uploads", []):
-            if time.time() - upload["Initiated"].timestamp() > older_than:
+            spared = but is not None and upload["Key"].startswith(self._key(but) + "/")
+            if not spared and time.time() - upload["Initiated"].timestamp() > older_than:
                 target = {
                     "Bucket": self.bucket,
                     "Key": upload["Key"],

@@ -104,8 +104,14 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def delete_unfinished(self, prefix: str, *, older_than: float) -> builtins.list[str]:
-        """Remove what killed writers left below `prefix` more than `older_than` seconds ago."""
+    def delete_unfinished(
+        self, prefix: str, *, older_than: float, but: str | None = None
+    ) -> builtins.list[str]:
+        """Remove what killed writers left below `prefix` more than `older_than` seconds ago.
+
+        Args:
+            but: folder to leave alone, because others write there now.
+        """
 
     def read_or_none(self, path: str) -> bytes | None:
         """Bytes of a file, or None where it does not exist."""

@@ -146,7 +146,9 @@ def _collect(storage: Storage, catalog: str, keep: int, grace: float, report: Gc
                 storage.delete(entry.path)
                 report.deleted.append(entry.path)
                 report.bytes += entry.size
-    report.deleted += storage.delete_unfinished(catalog_path(catalog), older_than=grace)
+    report.deleted += storage.delete_unfinished(
+        catalog_path(catalog), older_than=grace, but=catalog_path(catalog, "pins")
+    )
     if not registered and not kept:
         storage.delete_tree(catalog_path(catalog, "reports"))
         storage.delete(catalog_path(catalog, "scan.parquet"))

@@ -15,6 +15,7 @@ from clothret.catalog import (
     reindex,
     segment_catalog,
 )
+from clothret.catalog.shards import run_shard
 from clothret.errors import CatalogError, LeaseError, NotFoundError, ReindexAbortedError
 from clothret.lake.generations import lease_path, rollback
 from clothret.lake.lease import hold_lease
@@ -348,3 +349,17 @@ def test_a_catalog_on_s3_gives_the_same_digest(make_shop: MakeShop, s3_url: str)
     assert opened.garment(0)["rle"] == open_generation(shop.settings, "shop").garment(0)["rle"]
     assert reindex(remote.settings, "shop").decoded == 0
     assert verify(open_storage(remote.settings.lake)) == []
+
+
+def test_portions_done_elsewhere_give_the_same_digest(make_shop: MakeShop) -> None:
+    here = make_shop(6, name="here").reindex()
+    done = []
+
+    def executor(job, folder, portions):  # type: ignore[no-untyped-def]
+        for portion in reversed(portions):
+            done.append(len(portion))
+            yield run_shard(job, folder, portion)
+
+    there = make_shop(6, name="there").reindex(executor=executor)
+    assert done == [2, 4]
+    assert (there.digest, there.decoded) == (here.digest, 6)
