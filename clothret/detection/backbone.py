@@ -67,11 +67,20 @@ class Backbone(nn.Module):
         level_names: names of the levels, `pool` last.
     """
 
-    def __init__(self, body: nn.Module, widths: list[int], channels: int, first: int) -> None:
+    def __init__(
+        self,
+        body: nn.Module,
+        widths: list[int],
+        channels: int,
+        first: int,
+        norm: type[nn.Module] | None,
+    ) -> None:
         super().__init__()
         self.body = body
         self.first = first
-        self.fpn = FeaturePyramidNetwork(widths, channels, extra_blocks=LastLevelMaxPool())
+        self.fpn = FeaturePyramidNetwork(
+            widths, channels, extra_blocks=LastLevelMaxPool(), norm_layer=norm
+        )
         self.out_channels = channels
         self.level_names = [str(level) for level in range(len(widths))] + ["pool"]
 
@@ -97,6 +106,7 @@ def build_backbone(
     levels: tuple[int, int],
     trainable_layers: int,
     weights: str,
+    norm: type[nn.Module] | None,
     load: bool,
 ) -> Backbone:
     """A body with its pyramid; see `ModelConfig` for the arguments.
@@ -113,8 +123,8 @@ def build_backbone(
         body: Any = NarrowResNet(widths, blocks)
         outputs = list(widths)
     else:
-        norm = FrozenBatchNorm2d if given else nn.BatchNorm2d
-        body = torchvision.models.get_model(name, weights=None, norm_layer=norm)
+        batch_norm = FrozenBatchNorm2d if given else nn.BatchNorm2d
+        body = torchvision.models.get_model(name, weights=None, norm_layer=batch_norm)
         wide = body.fc.in_features
         outputs = [wide // 8, wide // 4, wide // 2, wide]
         del body.fc, body.avgpool
@@ -125,7 +135,7 @@ def build_backbone(
     first, last = levels
     for stage in range(last + 1, 6):
         delattr(body, STAGES[stage - 2])
-    return Backbone(body, outputs[first - 2 : last - 1], channels, first)
+    return Backbone(body, outputs[first - 2 : last - 1], channels, first, norm)
 
 
 def _fill(body: nn.Module, name: str, weights: str) -> None:

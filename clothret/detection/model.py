@@ -65,6 +65,8 @@ class ModelConfig:
         mask_channels: of the mask head's convolutions, one after the other.
         roi_samples: of the features per cell and axis where proposals are pooled.
         mask_pool: side of the grid that the mask head sees; its answer has twice the side.
+        head_norm: batch norms in the pyramid and the mask head; from scratch, where the heads
+            have no features to lean on yet, they learn far faster.
         shared_regression: one set of box deltas and one mask for all categories.
         semantic: learn each pixel's category on the finest level, in training alone.
     """
@@ -91,6 +93,7 @@ class ModelConfig:
     mask_channels: tuple[int, ...] = (256, 256, 256, 256)
     roi_samples: int = 2
     mask_pool: int = 14
+    head_norm: bool = False
     shared_regression: bool = False
     semantic: bool = False
 
@@ -270,6 +273,7 @@ def build_model(config: ModelConfig, *, load_backbone: bool = True) -> GarmentRC
         levels=config.fpn_levels,
         trainable_layers=config.trainable_layers,
         weights=config.weights_backbone,
+        norm=nn.BatchNorm2d if config.head_norm else None,
         load=load_backbone,
     )
     classes = 14 if config.train_scheme == "df2" else 2
@@ -295,7 +299,12 @@ def build_model(config: ModelConfig, *, load_backbone: bool = True) -> GarmentRC
         mask_roi_pool=MultiScaleRoIAlign(
             names[:-1], config.mask_pool, sampling_ratio=config.roi_samples
         ),
-        mask_head=MaskRCNNHeads(channels, config.mask_channels, dilation=1),
+        mask_head=MaskRCNNHeads(
+            channels,
+            config.mask_channels,
+            dilation=1,
+            norm_layer=nn.BatchNorm2d if config.head_norm else None,
+        ),
         mask_predictor=MaskPredictor(
             config.mask_channels[-1],
             config.mask_channels[-1],
