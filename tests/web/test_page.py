@@ -37,6 +37,7 @@ pytestmark = [
 ]
 
 Open = Callable[..., Page]
+expect.set_options(timeout=30_000)  # a machine that others use answers late, not wrong
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def open_page(browser: Browser, service: Any) -> Iterator[Open]:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
         page.on("request", lambda request: faults.extend(_foreign(request.url)))
         page.goto(service.url + path)
