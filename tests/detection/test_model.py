@@ -36,6 +36,8 @@ SHARED = replace(
     TINY, train_categories=True, shared_regression=True, semantic=True, fpn_levels=(2, 5)
 )
 
+NORMED = replace(TINY, head_norm=True)
+
 
 def batch(count: int = 2, garments: int = 1) -> tuple[torch.Tensor, list[dict[str, torch.Tensor]]]:
     """`count` images of 64×64 with `garments` equal garments at (8, 8, 40, 48)."""
@@ -56,7 +58,7 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.mark.parametrize("config", [TINY, SHARED], ids=["plain", "shared"])
+@pytest.mark.parametrize("config", [TINY, SHARED, NORMED], ids=["plain", "shared", "normed"])
 @pytest.mark.parametrize("garments", [0, 1, 3])
 def test_losses_are_finite_and_reach_every_parameter(config: ModelConfig, garments: int) -> None:
     model = build_model(config)
