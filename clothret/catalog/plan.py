@@ -69,6 +69,12 @@ class Plan:
         made = self.before.made_with if self.before else {}
         return self.same_detector and made["feature_schema"] == FEATURE_SCHEMA
 
+    def before_items(self, lake: Storage) -> pa.Table:
+        """The items table of the last generation."""
+        assert self.before is not None
+        path = catalog_path(self.before.catalog, self.before.tables["items"].path)
+        return _read_table(lake, path)
+
     def fail(self, reasons: dict[str, str]) -> None:
         """Add failures, by key."""
         if reasons:
@@ -117,14 +123,16 @@ def make_plan(
     hints = _hint_columns(items, detector)
     paths = items["image"].to_pylist()
     masks = [path for path in hints[MASK] if path is not None]
+    remembered = read_memory(lake, spec.name)
     memory, scanned = scan_images(
         open_storage(spec.images),
         [*paths, *masks],
-        read_memory(lake, spec.name),
+        remembered,
         max_bytes=max_bytes,
         on_progress=on_progress,
     )
-    write_memory(lake, spec.name, memory)
+    if not memory.equals(remembered):
+        write_memory(lake, spec.name, memory)
     digest = scanned.field("digest")
     reasons = scanned.field("reason").to_pylist()
     key, failure = _keys(hints, digest, reasons, len(paths))
@@ -168,8 +176,12 @@ def read_generation_images(lake: Storage, generation: Generation | None) -> pa.T
     if generation is None:
         return IMAGES_SCHEMA.empty_table()
     path = catalog_path(generation.catalog, generation.tables["images"].path)
+    return _read_table(lake, path).cast(IMAGES_SCHEMA)
+
+
+def _read_table(lake: Storage, path: str) -> pa.Table:
     try:
-        return pq.read_table(io.BytesIO(lake.read_bytes(path)), schema=IMAGES_SCHEMA)
+        return pq.read_table(io.BytesIO(lake.read_bytes(path)))
     except (pa.ArrowException, OSError) as error:
         raise ArtifactError(f"{path}: damaged: {error}") from None
 

@@ -1,6 +1,5 @@
 """What a night did, for people, alerts and the next morning."""
 
-import io
 import json
 import logging
 import time
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from clothret.catalog.examine import Findings
 from clothret.catalog.plan import STATES, Plan
@@ -146,9 +144,9 @@ def changed_metadata(lake: Storage, plan: Plan) -> int:
     """Rows whose metadata is new, or differs from the last generation's."""
     if plan.before is None:
         return plan.items.num_rows
-    path = catalog_path(plan.before.catalog, plan.before.tables["items"].path)
-    old = pq.read_table(io.BytesIO(lake.read_bytes(path)))
-    new = plan.items
+    old, new = plan.before_items(lake), plan.items
+    if old.equals(new):
+        return 0
     if old.schema != new.schema:
         return new.num_rows
     old = old.take(pc.index_in(new["image_id"], value_set=old["image_id"]))

@@ -135,6 +135,8 @@ def _digest_all(
     on_progress: Progress | None,
 ) -> tuple[pa.Array, pa.Array]:
     """Digests of all files, and the reasons where there is none."""
+    if not moved:
+        return found["digest"].combine_chunks(), pa.nulls(found.num_rows, pa.string())
     digests = found["digest"].to_pylist()
     reasons: list[str | None] = [None] * len(digests)
     paths = found["path"].take(pa.array(moved, pa.int64())).to_pylist()
