@@ -64,13 +64,15 @@ def ours(folder: Path, backend: str) -> System:
     return detect
 
 
-def systems(folder: Path, calibration: list[Path]) -> dict[str, System]:
+def systems(folder: Path, calibration: list[Path], *, openvino: bool) -> dict[str, System]:
     """By name; those whose packages are missing are left out, and said to be."""
     found = {
         "plain torchvision loop": plain_loop(folder, 1000),
         "the same with 100 proposals": plain_loop(folder, 100),
         "clothret, torch": ours(folder, "torch"),
     }
+    if not openvino:
+        return found
     try:
         found["clothret, OpenVINO floats"] = ours(folder, "openvino")
         if calibration:
@@ -105,6 +107,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=Path, help="annotations whose pictures calibrate")
     parser.add_argument("--side", type=int, default=512, help="longer side in pixels")
     parser.add_argument("--images", type=int, help="the first so many")
+    parser.add_argument("--no-openvino", action="store_true")
     parser.add_argument("--quick", action="store_true", help="8 images")
     given = parser.parse_args()
     if (given.model is None) != given.random:
@@ -117,7 +120,8 @@ def main() -> None:
         other = read_annotations(given.calibration)
         seen = [other.path(row) for row in range(min(60, len(other)))]
     with tempfile.TemporaryDirectory() as folder:
-        chosen = systems(prepare(given.model, given.side, Path(folder)), seen)
+        model = prepare(given.model, given.side, Path(folder))
+        chosen = systems(model, seen, openvino=not given.no_openvino)
         report(first(split, count), chosen, with_figures=not given.random)
 
 
