@@ -10,6 +10,7 @@ import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,7 +53,7 @@ class LocalStorage(Storage):
         with self._failures(prefix or "."):
             entries: builtins.list[Entry] = []
             self._walk(str(base), f"{prefix}/" if prefix else "", entries)
-        entries.sort()
+        entries.sort(key=itemgetter(0))
         return entries
 
     def delete(self, path: str) -> None:
