@@ -236,25 +236,29 @@ def measure(
     draw: Callable[[random.Random], Request],
     meanwhile: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
-    """Load for `seconds`, by clients in another process."""
+    """Load for `seconds`, by clients in another process; longer if `meanwhile` takes longer."""
     before = served.megabytes()
     queue: multiprocessing.Queue[Any] = multiprocessing.Queue()
+    enough = multiprocessing.Event()
     load = multiprocessing.get_context("fork").Process(
-        target=clients_of, args=(served.port, clients, seconds, draw, queue)
+        target=clients_of, args=(served.port, clients, draw, queue, enough)
     )
+    began = time.perf_counter()
     load.start()
-    other = threading.Thread(target=meanwhile) if meanwhile else None
-    if other:
-        other.start()
+    time.sleep(seconds / 4)
+    if meanwhile:
+        meanwhile()
+    time.sleep(max(seconds / 4, began + seconds - time.perf_counter()))
+    enough.set()
     milliseconds, faults, generations = queue.get()
     load.join()
-    if other:
-        other.join()
+    seconds = time.perf_counter() - began
     milliseconds.sort()
     at = lambda share: milliseconds[min(len(milliseconds) - 1, int(share * len(milliseconds)))]  # noqa: E731
     return {
         "name": name, "requests": len(milliseconds), "faults": faults,
-        "rate": len(milliseconds) / seconds, "p50": at(0.5), "p95": at(0.95), "p99": at(0.99),
+        "seconds": seconds, "rate": len(milliseconds) / seconds,
+        "p50": at(0.5), "p95": at(0.95), "p99": at(0.99),
         "before": before, "after": served.megabytes(), "generations": len(generations),
     }  # fmt: skip
 
@@ -262,20 +266,19 @@ def measure(
 def clients_of(
     port: int,
     clients: int,
-    seconds: float,
     draw: Callable[[random.Random], Request],
     queue: "multiprocessing.Queue[Any]",
+    enough: Any,
 ) -> None:
-    """`clients` threads, each with one connection and one request under way."""
+    """Until it is enough, `clients` threads, each with one connection and one request under way."""
     milliseconds: list[float] = []
     generations: set[str] = set()
     faults = [0]
-    until = time.perf_counter() + seconds
 
     def client(seed: int) -> None:
         chance = random.Random(seed)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        while time.perf_counter() < until:
+        while not enough.is_set():
             request = draw(chance)
             began = time.perf_counter()
             status, body = ask(connection, *request)
@@ -322,12 +325,23 @@ def print_cold(settings: Settings, known: list[str]) -> None:
 
 def print_rows(rows: list[dict[str, Any]], served: Served) -> None:
     """The table."""
-    heads = ("search", "requests", "not 200", "per second", "p50 ms", "p95 ms", "p99 ms", "MB")
+    heads = (
+        "search",
+        "seconds",
+        "requests",
+        "not 200",
+        "per second",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "MB",
+    )
     print(f"| {' | '.join(heads)} |")
     print("|---" * len(heads) + "|")
     for row in rows:
         print(
-            f"| {row['name']} | {row['requests']:,} | {row['faults']} | {row['rate']:.0f} "
+            f"| {row['name']} | {row['seconds']:.0f} | {row['requests']:,} | {row['faults']} "
+            f"| {row['rate']:.0f} "
             f"| {row['p50']:.0f} | {row['p95']:.0f} | {row['p99']:.0f} "
             f"| {row['before']:.0f} → {row['after']:.0f} |"
         )

@@ -10,7 +10,14 @@ from flows.ingest import ingest
 from flows.query import query
 from flows.reindex import reindex
 from flows.train import train
-from tasks.demo import CATALOG, DATASET, PASSWORD_ENV, draw_pictures, generate_data
+from tasks.demo import (
+    CATALOG,
+    DATASET,
+    PASSWORD_ENV,
+    PROCESSES,
+    draw_pictures,
+    generate_data,
+)
 
 
 @flow(name="demo")
@@ -19,7 +26,7 @@ def demo(lake: str | None = None) -> dict[str, Any]:
     started = time.monotonic()
     data = generate_data(lake)
     ingest(data["dataset"], name=DATASET, password_env=PASSWORD_ENV, lake=lake)
-    trained = train(dataset=DATASET, preset="demo", lake=lake)
+    trained = train(dataset=DATASET, preset="demo", nproc=PROCESSES, lake=lake)
     evaluated = evaluate(model=trained["model"], dataset=DATASET, promote=True, lake=lake)
     reindexed = reindex(catalog=CATALOG, images=data["images"], items=data["items"], lake=lake)
     answer = query(catalog=CATALOG, image=data["query"], where="price < 60", k=8, lake=lake)

@@ -24,7 +24,8 @@ DATASET = "demo"
 CATALOG = "demo"
 PASSWORD_ENV = "CLOTHRET_DEMO_PASSWORD"
 
-IMAGES, ITEMS, SEED = 1000, 240, 0
+IMAGES, ITEMS, SEED = 2400, 240, 0
+PROCESSES = 2
 SHOWN = 12
 QUERIES_SEED = 1
 """Queries come from another seed: none of their garments is in the catalog or was trained on."""

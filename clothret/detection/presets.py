@@ -217,9 +217,9 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
     "demo": Preset(
-        _NARROW,
+        replace(_NARROW, head_norm=True, roi_samples=1),
         TrainConfig(
-            epochs=3,
+            epochs=5,
             batch=2,
             augment=replace(_MOVED, rotation=8.0, scale=(0.8, 1.2), hue=0.0),
             evaluate_every=0,
