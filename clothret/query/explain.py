@@ -96,7 +96,7 @@ def explain(
         return Explanation(look_of_stored(session, garment_id), look_of_stored(session, hit))
     assert picture is not None
     chosen, features = picture.describe(picture.require(garment=garment, box=box))
-    mask = rle_decode(chosen.rle, chosen.rle_size)
+    mask = rle_decode(*chosen.mask())
     query = _look(chosen, picture.size, picture.image, mask, features.palette, features.pattern)
     return Explanation(query, look_of_stored(session, hit))
 
@@ -110,7 +110,7 @@ def look_of_stored(session: QuerySession, garment_id: str) -> Look:
     row = find_garment(session.generation, garment_id)
     garment = stored_garment(session.generation, row)
     pixels = session.pixels(split_garment_id(garment_id)[0])
-    mask = fit_mask(rle_decode(garment.rle, garment.rle_size), pixels.shape[:2])
+    mask = fit_mask(rle_decode(*garment.mask()), pixels.shape[:2])
     features = extract(pixels, mask)
     return _look(garment, pixels.shape[:2], pixels, mask, features.palette, features.pattern)
 

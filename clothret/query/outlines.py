@@ -14,10 +14,10 @@ def outline(garment: Garment, size: tuple[int, int]) -> list[list[float]]:
         garment: whose mask may be of a smaller version of the picture.
         size: (height, width) in pixels that the coordinates are to be in.
     """
-    height, width = garment.rle_size
+    rle, (height, width) = garment.mask()
     tolerance = max(0.5, max(height, width) / DETAIL)
     rise, run = size[0] / height, size[1] / width
     return [
         [round(float(value), 1) for point in polygon for value in (point[0] * run, point[1] * rise)]
-        for polygon in rle_to_polygons(garment.rle, garment.rle_size, tolerance=tolerance)
+        for polygon in rle_to_polygons(rle, (height, width), tolerance=tolerance)
     ]

@@ -83,15 +83,15 @@ class Picture:
     def _describe(self, choice: Choice) -> tuple[Garment, Any]:
         if choice.garment is not None:
             garment = self._detected(choice.garment)
-            return garment, extract(self.image, rle_decode(garment.rle, garment.rle_size))
+            return garment, extract(self.image, rle_decode(*garment.mask()))
         assert choice.box is not None
         mask = mask_in_box(self.image, choice.box)
+        drawn = rle_encode(mask), self.detections.size
         garment = Garment(
             box=self._to_original(choice.box),
             category=OWN_BOX,
             score=1.0,
-            rle=rle_encode(mask),
-            rle_size=mask.shape,
+            mask=lambda: drawn,
         )
         return garment, extract(self.image, mask)
 
@@ -101,8 +101,7 @@ class Picture:
             box=self._to_original(found.boxes[number]),
             category=self.categories[int(found.labels[number]) - 1],
             score=float(found.scores[number]),
-            rle=found.rles[number],
-            rle_size=found.size,
+            mask=lambda: (found.rles[number], found.size),
         )
 
     def _to_original(self, box: Any) -> Box:

@@ -15,6 +15,11 @@ from clothret.types import Weights
 NO_GARMENT = "no garment found in the picture; give a box around it to search all the same"
 
 
+Mask = tuple[bytes, tuple[int, int]]
+"""Compressed COCO counts of a mask and its (height, width), which may be those of a smaller
+version of the picture."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Garment:
     """A garment of the query's picture.
@@ -22,16 +27,14 @@ class Garment:
     Attributes:
         box: x1, y1, x2, y2 in pixels of the original picture, upright.
         category: name; score: the detector's confidence in [0, 1].
-        rle: compressed COCO counts of its mask; rle_size: (height, width) of that mask, which
-            may be that of a smaller version of the picture.
+        mask: gives its mask; read from the lake only where it is drawn or described.
         garment_id: of a garment in a catalog; None in a picture of the caller's own.
     """
 
     box: Box
     category: str
     score: float
-    rle: bytes
-    rle_size: tuple[int, int]
+    mask: Callable[[], Mask]
     garment_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:

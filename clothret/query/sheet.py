@@ -154,7 +154,7 @@ def _palette_under(pixels: NDArray[np.uint8], garment: Garment) -> list[dict[str
     from clothret.features import extract
     from clothret.query.explain import fit_mask, palette_to_list
 
-    mask = fit_mask(rle_decode(garment.rle, garment.rle_size), pixels.shape[:2])
+    mask = fit_mask(rle_decode(*garment.mask()), pixels.shape[:2])
     return palette_to_list(extract(pixels, mask).palette)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from clothret.catalog import OpenGeneration
 from clothret.errors import NotFoundError
-from clothret.query.result import Garment, Hit
+from clothret.query.result import Garment, Hit, Mask
 from clothret.types import split_garment_id
 
 INTERNAL = frozenset(
@@ -18,6 +18,9 @@ INTERNAL = frozenset(
     }
 )  # fmt: skip
 """Columns that a hit carries elsewhere than in its `metadata`."""
+
+SHOWN = ("garment_id", "category", "detection_score", "x1", "y1", "x2", "y2")
+"""Columns that a garment of a picture is shown by."""
 
 
 def find_garment(generation: OpenGeneration, garment_id: str) -> int:
@@ -37,20 +40,28 @@ def garments_of(generation: OpenGeneration, row: int) -> tuple[list[Garment], in
     """All garments of the image that `row` is in, and the row's position among them."""
     image_id = generation.index.table([row], ["image_id"])["image_id"][0].as_py()
     rows = sorted(int(found) for found in generation.index.find("image_id", image_id))
-    return [stored_garment(generation, found) for found in rows], rows.index(row)
+    records = generation.index.table(rows, list(SHOWN)).to_pylist()
+    found = [_garment(generation, *pair) for pair in zip(rows, records, strict=True)]
+    return found, rows.index(row)
 
 
 def stored_garment(generation: OpenGeneration, row: int) -> Garment:
-    """A garment of the catalog with its mask."""
-    facts = generation.garment(row)
-    x1, y1, x2, y2 = (float(facts[side]) for side in ("x1", "y1", "x2", "y2"))
+    """A garment of the catalog."""
+    return _garment(generation, row, generation.index.table([row], list(SHOWN)).to_pylist()[0])
+
+
+def _garment(generation: OpenGeneration, row: int, record: Mapping[str, Any]) -> Garment:
+    def mask() -> Mask:
+        facts = generation.garment(row)
+        return facts["rle"], (int(facts["height"]), int(facts["width"]))
+
+    x1, y1, x2, y2 = (float(record[side]) for side in ("x1", "y1", "x2", "y2"))
     return Garment(
         box=(x1, y1, x2, y2),
-        category=facts["category"],
-        score=float(facts["detection_score"]),
-        rle=facts["rle"],
-        rle_size=(int(facts["height"]), int(facts["width"])),
-        garment_id=facts["garment_id"],
+        category=record["category"],
+        score=float(record["detection_score"]),
+        mask=mask,
+        garment_id=record["garment_id"],
     )
 
 
