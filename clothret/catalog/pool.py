@@ -181,7 +181,8 @@ class WorkerPool:
             env=environment,
         )
         theirs.close()
-        ours.send(self.job)
+        with contextlib.suppress(OSError):  # it died at once: `_collect` sees to it
+            ours.send(self.job)
         return _Worker(process, ours, device, time.monotonic())
 
 

@@ -80,7 +80,9 @@ def log_as_json(stream: Any = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(min(root.level or logging.INFO, logging.INFO))
-    logging.getLogger("clothret").setLevel(logging.INFO)
+    library = logging.getLogger("clothret")
+    library.handlers, library.propagate = [], True  # the command line had given it its own
+    library.setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
