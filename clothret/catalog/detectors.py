@@ -123,7 +123,7 @@ def _scheme(storage: Storage, version: str) -> Scheme:
     """Categories of a model, without loading it."""
     path = f"models/{version}/config.json"
     try:
-        scheme = json.loads(storage.read_bytes(path))["scheme"]
+        scheme = json.loads(storage.read_bytes(path))["model"]["scheme"]
         category_names(scheme)
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: expected a scheme 'binary' or 'df2' ({error})") from None

@@ -80,6 +80,15 @@ def test_reindex_query_reindex(data: Path, lake: str) -> None:
     assert {"table", "image"} <= artifact_types("hits%")
 
 
+def test_reindex_with_the_trained_model(data: Path, lake: str) -> None:
+    catalog = data / "catalog"
+    report = reindex(
+        catalog="street", images=str(catalog), items=str(catalog / "items.csv"), lake=lake
+    )
+    assert report["images"]["failed"] == 0
+    assert report["decoded"] == len(list((catalog / "image").iterdir()))
+
+
 def test_query_refuses_an_unsafe_filter_before_opening_the_picture(lake: str) -> None:
     with pytest.raises(FilterError):
         query(catalog="shop", image="/no/such/file.jpg", where="1; drop table x", lake=lake)
