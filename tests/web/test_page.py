@@ -203,6 +203,7 @@ def test_no_garment_draw_a_box_by_hand(open_page: Open, wall: dict[str, Any]) ->
 def test_no_garment_draw_a_box_by_keyboard(open_page: Open, wall: dict[str, Any]) -> None:
     page = open_page()
     page.locator("#file").set_input_files(wall)
+    expect(page.locator("#nothing")).to_contain_text("No garment found")
     page.locator("#draw").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".pad")).to_be_focused()

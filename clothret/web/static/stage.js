@@ -82,7 +82,8 @@ export class Stage {
     const dim = this.chosen !== null && garments[this.chosen]
       ? [s("path", { class: "dim", "fill-rule": "evenodd", d: `M0 0H${width}V${height}H0Z${pathOf(garments[this.chosen].polygons ?? [])}` })]
       : [];
-    this.svg.replaceChildren(...dim, ...shapes, ...(this.box ? [this.rectangle(this.box)] : []));
+    const box = this.drawing ? this.draft : this.box;
+    this.svg.replaceChildren(...dim, ...shapes, ...(box ? [this.rectangle(box)] : []));
   }
 
   rectangle([x1, y1, x2, y2]) {
