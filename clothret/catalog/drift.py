@@ -20,7 +20,8 @@ def drift(before: OpenGeneration, after: OpenGeneration) -> dict[str, Any]:
     Returns:
         `garments_per_image`, `detection_score`, `quality_confidence`: [before, after] means;
         `color_names`: share of the garments that would have to change their color name (total
-        variation, 0 to 1); `mean_cosine`: cosine between the mean vectors, per criterion.
+        variation, 0 to 1); `mean_cosine`: cosine between the mean vectors, per criterion
+        (None across feature schemas).
     """
     tables = [_live(generation) for generation in (before, after)]
     counts = [generation.manifest["counts"] for generation in (before, after)]
@@ -32,11 +33,17 @@ def drift(before: OpenGeneration, after: OpenGeneration) -> dict[str, Any]:
     for name in ("detection_score", "quality_confidence"):
         result[name] = [_mean(table[name]) for table in tables]
     result["color_names"] = _total_variation(*(table["color_name"] for table in tables))
-    means = [_mean_vectors(generation) for generation in (before, after)]
-    result["mean_cosine"] = {
-        name: _cosine(one, two) for name, one, two in zip(DIMS, *means, strict=True)
-    }
+    result["mean_cosine"] = _mean_cosines(before, after)
     return result
+
+
+def _mean_cosines(before: OpenGeneration, after: OpenGeneration) -> dict[str, float | None]:
+    """By criterion; None where another feature schema made the vectors incomparable."""
+    schemas = {generation.manifest["feature_schema"] for generation in (before, after)}
+    if len(schemas) > 1:
+        return dict.fromkeys(DIMS)
+    means = [_mean_vectors(generation) for generation in (before, after)]
+    return {name: _cosine(one, two) for name, one, two in zip(DIMS, *means, strict=True)}
 
 
 def _live(generation: OpenGeneration) -> pa.Table:
