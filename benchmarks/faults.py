@@ -9,6 +9,7 @@ disk, a misbehaving S3, wall clocks that jump.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -43,8 +44,11 @@ from benchmarks.fault_proxy import FaultProxy
 NAME = "shop"
 SIDE = 48  # pixels of a picture
 STEPS = ("replace", "rename", "fsync", "unlink")
-DISK_STEPS, S3_STEPS = 110, 45
-"""Steps of one night: calls of `STEPS`, requests to S3."""
+DISK_STEPS, S3_STEPS = 90, 40
+"""Steps of one night at which a run is killed: calls of `STEPS`, requests to S3."""
+
+PER_NIGHT = 6
+"""Killed runs before one is left alone."""
 
 
 @dataclass
@@ -97,6 +101,7 @@ class Campaign:
     """What was done and what was seen."""
 
     kills: Counter[str] = field(default_factory=Counter)
+    escaped: int = 0
     nights: int = 0
     faults: list[str] = field(default_factory=list)
     reads: int = 0
@@ -287,57 +292,66 @@ def orphans(lake: str) -> list[str]:
 
 
 def survive(
-    lake: str, kills: list[tuple[str, Any]], scratch: Path, campaign: Campaign, per_night: int
+    lake: str, kills: Iterator[tuple[str, Any]], target: int, scratch: Path, campaign: Campaign
 ) -> None:
-    """Nights with `per_night` killed runs each, beside a lake where nothing is killed."""
+    """Nights with killed runs, beside a lake where nothing is killed, until `target` kills."""
     shop = Shop(scratch / "shop")
     calm = str(scratch / "calm")
+    seconds, killed = 1.0, 0
     with reader(lake, scratch, campaign):
-        for day in range(10_000):
-            batch, kills = kills[:per_night], kills[per_night:]
-            for kind, detail in batch:
-                result = _kill(kind, detail, lake, shop)
-                campaign.kills[kind if "killed" in result else f"{kind}, run was over"] += 1
+        for day in itertools.count():
+            for kind, detail in itertools.islice(kills, PER_NIGHT):
+                result = _kill(kind, detail, lake, shop, seconds)
                 campaign.expect("crash" not in result, f"{kind} {detail}: {result}")
+                if "killed" not in result:  # it was over first: a new night for the next
+                    campaign.escaped += 1
+                    break
+                campaign.kills[kind] += 1
+                killed += 1
             after = in_child(lambda: run_night(lake, shop))
             quiet = in_child(lambda: run_night(calm, shop))
             campaign.nights += 1
+            seconds = quiet.get("ok", {}).get("seconds", seconds)
             same = after.get("ok", {}).get("digest") == quiet.get("ok", {}).get("digest")
             campaign.expect(same, f"night {day}: {after} instead of {quiet}")
             left = in_child(lambda: orphans(lake))
             campaign.expect(left.get("ok") == [], f"night {day}: left after gc: {left}")
-            if not kills:
+            if killed >= target:
                 break
             shop.next_day(day)
     wrong = in_child(lambda: verify(open_storage(lake)))
     campaign.expect(wrong.get("ok") == [], f"verify: {wrong}")
 
 
-def _kill(kind: str, detail: Any, lake: str, shop: Shop) -> dict[str, Any]:
+def _kill(kind: str, detail: Any, lake: str, shop: Shop, seconds: float) -> dict[str, Any]:
+    """One run that is to be killed; `seconds`: what an undisturbed run takes."""
     if kind == "moment":
-        return killed_after(detail, lake, shop)
+        return killed_after(detail * seconds, lake, shop)
     prepare = die_at_step(detail) if kind == "disk step" else die_at_call(*detail)
     return in_child(lambda: run_night(lake, shop), prepare)
 
 
-def disk_kills(count: int, seed: int) -> list[tuple[str, Any]]:
-    """Half at every step in turn, half at random moments."""
+def disk_kills(seed: int) -> Iterator[tuple[str, Any]]:
+    """Before each step in turn, and as often at random moments of a run."""
     generator = random.Random(seed)
-    steps = [("disk step", 1 + number % DISK_STEPS) for number in range(count // 2)]
-    moments = [("moment", generator.uniform(0.0, 2.5)) for _ in range(count - len(steps))]
-    kills = [*steps, *moments]
-    generator.shuffle(kills)
-    return kills
+    steps = list(range(1, DISK_STEPS + 1))
+    while True:
+        generator.shuffle(steps)
+        for step in steps:
+            yield "disk step", step
+            yield "moment", generator.random()
 
 
-def s3_kills(count: int, seed: int) -> list[tuple[str, Any]]:
-    """Three in four before or after each request in turn, the others at random moments."""
+def s3_kills(seed: int) -> Iterator[tuple[str, Any]]:
+    """Before and after each request in turn; every fourth at a random moment."""
     generator = random.Random(seed)
-    calls = [("S3 request", (1 + n // 2 % S3_STEPS, bool(n % 2))) for n in range(3 * count // 4)]
-    moments = [("moment", generator.uniform(0.0, 3.0)) for _ in range(count - len(calls))]
-    kills: list[tuple[str, Any]] = [*calls, *moments]
-    generator.shuffle(kills)
-    return kills
+    calls = [(step, after) for step in range(1, S3_STEPS + 1) for after in (False, True)]
+    while True:
+        generator.shuffle(calls)
+        for number, call in enumerate(calls):
+            yield "S3 request", call
+            if number % 3 == 0:
+                yield "moment", generator.random()
 
 
 def two_at_once(lake: str, shop: Shop) -> str:
@@ -475,7 +489,6 @@ def _make_bucket() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=360, help="SIGKILLs, a third of them on S3")
-    parser.add_argument("--per-night", type=int, default=6, help="killed runs per night")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="24 kills")
     options = parser.parse_args()
@@ -485,12 +498,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, s3_server(Path(folder)) as endpoint:
         scratch = Path(folder)
         on_s3 = kills // 3
-        for place, lake, plan in (
-            ("disk", str(scratch / "lake"), disk_kills(kills - on_s3, options.seed)),
-            ("S3", "s3://lake/night", s3_kills(on_s3, options.seed)),
+        for place, lake, plan, target in (
+            ("disk", str(scratch / "lake"), disk_kills(options.seed), kills - on_s3),
+            ("S3", "s3://lake/night", s3_kills(options.seed), on_s3),
         ):
             (scratch / place).mkdir()
-            survive(lake, plan, scratch / place, campaign, options.per_night)
+            survive(lake, plan, target, scratch / place, campaign)
         other_faults(scratch, endpoint, campaign)
     print_report(campaign, time.monotonic() - began)
     return 1 if campaign.faults else 0
@@ -501,6 +514,7 @@ def print_report(campaign: Campaign, seconds: float) -> None:
     print("| what | outcome |\n|---|---|")
     for kind, count in sorted(campaign.kills.items()):
         print(f"| runs killed: {kind} | {count} |")
+    print(f"| runs that were over before they could be killed | {campaign.escaped} |")
     print(f"| nights, each ending with the digest of an undisturbed lake | {campaign.nights} |")
     print(f"| generations opened and checked byte by byte meanwhile | {campaign.reads} |")
     for name, outcome in campaign.others.items():
