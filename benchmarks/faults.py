@@ -354,6 +354,62 @@ def s3_kills(seed: int) -> Iterator[tuple[str, Any]]:
                 yield "moment", generator.random()
 
 
+def survive_prefect(count: int, scratch: Path, campaign: Campaign) -> None:
+    """`clothret reindex`, the whole flow with its temporary server, killed `count` times."""
+    shop, lake, calm = Shop(scratch / "shop"), str(scratch / "lake"), str(scratch / "calm")
+    environment = os.environ | {
+        "CLOTHRET_LAKE": lake,
+        "CLOTHRET_SEGMENT__WORKERS": "1",
+        "CLOTHRET_SEGMENT__SHARD_IMAGES": "2",
+        "CLOTHRET_GUARD__MAX_LOSS_RATE": "1",
+        "CLOTHRET_GUARD__MAX_GARMENT_DROP": "1",
+        "PREFECT_HOME": str(scratch / "prefect"),
+    }
+    images, items = str(shop.folder / "images"), str(shop.folder / "items.csv")
+    tool = Path(sys.executable).with_name("clothret")
+    command = [str(tool), "reindex", NAME, "--images", images, "--items", items]
+    command += ["--detector", "plain", "--json"]
+
+    def flow() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=scratch,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    began = time.monotonic()
+    report, _ = flow().communicate()
+    seconds, generator = time.monotonic() - began, random.Random(0)
+    campaign.expect(bool(report), "Prefect: the first run failed")
+    in_child(lambda: run_night(calm, shop))
+    with reader(lake, scratch, campaign):
+        killed = 0
+        for day in itertools.count():
+            if killed >= count:
+                break
+            shop.next_day(day)
+            for _ in range(4):
+                process = flow()
+                time.sleep(seconds * generator.uniform(0.4, 1.0))
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+                if process.returncode >= 0:  # it was over first
+                    campaign.escaped += 1
+                    break
+                killed += 1
+                campaign.kills["flow under Prefect"] += 1
+            report, _ = flow().communicate()
+            quiet = in_child(lambda: run_night(calm, shop))
+            campaign.nights += 1
+            same = bool(report) and json.loads(report)["digest"] == quiet["ok"]["digest"]
+            campaign.expect(same, f"Prefect, night {day}: {report!r} instead of {quiet}")
+            left = in_child(lambda: orphans(lake))
+            campaign.expect(left.get("ok") == [], f"Prefect, night {day}: left after gc: {left}")
+
+
 def two_at_once(lake: str, shop: Shop) -> str:
     """Two runs start together: one publishes or both in turn, none spoils the other."""
     runs = [start(lambda: run_night(lake, shop)) for _ in range(2)]
@@ -489,10 +545,13 @@ def _make_bucket() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=360, help="SIGKILLs, a third of them on S3")
+    parser.add_argument("--prefect", type=int, default=20, help="kills of the whole flow; 0: none")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="24 kills")
+    parser.add_argument("--quick", action="store_true", help="9 kills, none of Prefect")
     options = parser.parse_args()
-    kills = 24 if options.quick else options.kills
+    if options.quick:
+        options.kills, options.prefect = 9, 0
+    kills = options.kills
     campaign = Campaign()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, s3_server(Path(folder)) as endpoint:
@@ -504,6 +563,9 @@ def main() -> int:
         ):
             (scratch / place).mkdir()
             survive(lake, plan, target, scratch / place, campaign)
+        if options.prefect:
+            (scratch / "prefect").mkdir()
+            survive_prefect(options.prefect, scratch / "prefect", campaign)
         other_faults(scratch, endpoint, campaign)
     print_report(campaign, time.monotonic() - began)
     return 1 if campaign.faults else 0

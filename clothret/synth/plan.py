@@ -8,12 +8,18 @@ import orjson
 
 from clothret.errors import ImageError
 from clothret.synth.annotate import annotate
-from clothret.synth.palette import COLORS, CONTRAST, distance, draw_palette
+from clothret.synth.palette import COLORS, distance, draw_palette
 from clothret.synth.scene import Shot, shoot
 from clothret.synth.spec import GarmentSpec, random_spec
 
 WORN = {"user": 0.85, "shop": 0.6}
-"""Share of pictures on a body; fewer of garments that are worn with others."""
+"""Share of pictures of a garment on a body, where nothing else is worn with it."""
+
+WITH_OTHERS = (1.0, 0.42, 0.15)
+"""Factor on that share by the number of other garments: most pictures show one or two."""
+
+APART = 0.36
+"""Least distance of the base colors of garments worn together, as a share of RGB's diagonal."""
 
 TOPS, BOTTOMS = (1, 2, 5, 6), (7, 8, 9)
 
@@ -57,9 +63,9 @@ def _companion(
     rng: np.random.Generator, categories: tuple[int, ...], worn: list[GarmentSpec]
 ) -> GarmentSpec:
     """Something that sets itself off, as people dress: of another color, mostly plain."""
-    fixed = {"texture": "plain"} if rng.random() < 0.6 else {}
+    fixed = {"texture": "plain"} if rng.random() < 0.75 else {}
     spec = random_spec(rng, category=int(rng.choice(categories)), **fixed)
-    while any(distance(spec.palette[0], other.palette[0]) < CONTRAST for other in worn):
+    while any(distance(spec.palette[0], other.palette[0]) < APART for other in worn):
         color = list(COLORS)[int(rng.integers(len(COLORS)))]
         spec = replace(spec, color=color, palette=draw_palette(rng, color))
     return spec
@@ -90,7 +96,7 @@ def plan_split(seed: int, split: int, count: int, size: int) -> list[Picture]:
             sources = [("shop", "user")[int(rng.integers(2))]]
         for source in sources[:left]:
             number = len(pictures) + 1
-            worn = bool(rng.random() < WORN[source] * (1.0 if len(specs) == 1 else 0.6))
+            worn = bool(rng.random() < WORN[source] * WITH_OTHERS[len(specs) - 1])
             pictures.append(
                 Picture(
                     number, source, pair_id, specs, len(sources) > 1, worn,

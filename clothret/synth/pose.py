@@ -33,10 +33,10 @@ def random_pose(rng: np.random.Generator) -> Pose:
     """Standing or walking; each arm hangs, rests on the hip, or is bent across the body."""
     arms = []
     for kind in rng.random(2):
-        if kind < 0.74:
+        if kind < 0.82:
             upper = rng.uniform(5, 24)
             arms.append((upper, upper + rng.uniform(-20, 6)))
-        elif kind < 0.92:
+        elif kind < 0.96:
             upper = rng.uniform(32, 50)
             arms.append((upper, rng.uniform(-62, -38)))
         else:

@@ -26,7 +26,7 @@ FACE = -1.5
 
 BOTTOMS = ("trousers", "skirt")
 
-LEAST_SHARE = 0.006
+LEAST_SHARE = 0.02
 """A garment of which less than this share of the picture shows spoils the shot: it is retaken."""
 
 
@@ -94,16 +94,16 @@ def _camera(
     rng: np.random.Generator, height: int, width: int, cuts: Sequence[list[Piece]]
 ) -> Placement:
     """A frame around the garment the picture is about, the whole outfit, or the whole person."""
-    kind = rng.choice(["garment", "outfit", "person"], p=[0.55, 0.33, 0.12])
+    kind = rng.choice(["garment", "outfit", "person"], p=[0.58, 0.37, 0.05])
     spans = np.array([bounds(pieces) for pieces in cuts])  # garment, low or high, x or y
     top, bottom = (
         spans[0, :, 1] if kind == "garment" else (spans[:, 0, 1].min(), spans[:, 1, 1].max())
     )
     if kind == "person":
         top, bottom = PERSON
-    elif rng.random() < 0.5:
+    elif rng.random() < 0.4:
         top = min(top, FACE)
-    margin = rng.uniform(0.08, 0.3, 2) * (bottom - top)
+    margin = rng.uniform(0.05, 0.22, 2) * (bottom - top)
     scale = height / (bottom - top + margin.sum())
     breadth = float(np.ptp(spans[0, :, 0]))
     scale = min(scale, width / (0.9 * breadth))
@@ -188,13 +188,13 @@ def _shoot_worn(
         random_pose(rng),
     )
     squash = rng.uniform(0.66, 0.9) if pose.turned else rng.uniform(0.92, 1.06)
-    person = random_person(rng, bags=0.22 if amateur else 0.06)
+    person = random_person(rng, bags=0.15 if amateur else 0.04)
     tucked = bool(rng.random() < 0.35) and any(spec.family in BOTTOMS for spec in specs)
     cuts = [cut(_tucked_in(spec) if tucked else spec, pose) for spec in specs]
     place = replace(_camera(rng, height, width, cuts), squash=squash)
     figure = Figure(canvas, person, pose, place, light)
     _dress(canvas, specs, cuts, figure, tucked=tucked)
-    if amateur and rng.random() < 0.06:
+    if amateur and rng.random() < 0.04:
         _passer_by(canvas, rng, light)
     shown = _shown(specs, cuts, place, 3 if pose.turned else 2)
     return Shot(_develop(canvas, rng, amateur=amateur), canvas.owner, shown)
@@ -213,7 +213,7 @@ def _shoot_product(
         pose = Pose(((angle, angle - 3), (angle, angle - 3)), pose.legs)
     pieces = cut(spec, pose, worn=False)
     turn = rng.normal(0, 2) if hung or plain else rng.normal(0, 12)
-    share = rng.uniform(0.66, 0.94) - (0.1 if hung else 0.0)
+    share = rng.uniform(0.7, 0.95) - (0.1 if hung else 0.0)
     fitted = fit_placement(pieces, width, height, share, turn=turn, squash=rng.uniform(0.94, 1.06))
     slack = (1 - share) * 0.4
     place = Placement(
@@ -235,7 +235,7 @@ def _shoot_product(
 def _is_clean(shot: Shot) -> bool:
     """The first garment shows well, and none shows as a mere sliver."""
     shares = shot.shares()
-    return bool(shares[0] >= 4 * LEAST_SHARE and not np.any((shares > 0) & (shares < LEAST_SHARE)))
+    return bool(shares[0] >= 3 * LEAST_SHARE and not np.any((shares > 0) & (shares < LEAST_SHARE)))
 
 
 def shoot(
@@ -256,7 +256,7 @@ def shoot(
         amateur: cluttered surroundings and a careless camera; a shop's studio otherwise.
         plain: a product that nobody wears lies on a plain ground.
     """
-    for _ in range(6):
+    for _ in range(8):
         if worn:
             shot = _shoot_worn(rng, specs, size, amateur=amateur)
         else:

@@ -182,7 +182,7 @@ def random_shape(rng: np.random.Generator, category: int) -> Shape:
         flare=float(unit[6]),
         length=float(length_low + (length_high - length_low) * unit[7]),
         leg=float(unit[8]),
-        opening=float(max(0.0, unit[9] * 1.6 - 0.6)) if family == "outerwear" else 0.0,
+        opening=float(max(0.0, unit[9] * 2.0 - 1.0)) if family == "outerwear" else 0.0,
         hem=float(unit[9]),
     )
 
