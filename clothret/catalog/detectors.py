@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["model", "plain", "items"]
 
-_OWN_DIGESTS = {"plain": "plain-1", "items": "items-1"}
+_OWN_DIGESTS = {"plain": "plain-1", "items": "items-2"}
 """Rise when the detections of these detectors would change."""
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from clothret.errors import InputError
 from clothret.features import extract
 from clothret.imaging.decode import decode, image_size
+from clothret.imaging.grabcut import mask_in_box
 from clothret.imaging.masks import rle_decode, rle_encode
 from clothret.query.choice import Box, Choice, choose, clip_box
-from clothret.query.region import mask_in_box
 from clothret.query.result import NO_GARMENT, Garment
 from clothret.settings import ImageSettings
 from clothret.types import Detections

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clothret.query.region import mask_in_box
+from clothret.imaging.grabcut import mask_in_box
 
 
 def test_finds_what_differs_from_the_ground() -> None:

@@ -1,17 +1,17 @@
-"""The garment inside a box that a person drew, where no detector found one."""
+"""The garment inside a box that somebody drew, where no detector found one."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from clothret.query.choice import Box
 
 WORK_SIDE = 256
 MARGIN = 0.15
 LEAST_SHARE = 0.08
 
 
-def mask_in_box(image: NDArray[np.uint8], box: Box) -> NDArray[np.bool_]:
+def mask_in_box(
+    image: NDArray[np.uint8], box: tuple[float, float, float, float]
+) -> NDArray[np.bool_]:
     """Foreground inside `box` by GrabCut; the whole box where that finds next to nothing.
 
     Works on the box and a margin around it, at most 256 px a side, so that the time does not
