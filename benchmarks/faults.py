@@ -6,6 +6,9 @@ current generation again and again and checks every byte of it. Then one run is 
 end with the digest of a lake in which nothing was ever killed, and after `gc` no file may be left
 that the current generation does not list. Then other faults: two runs at once, a hung run, a full
 disk, a misbehaving S3, wall clocks that jump.
+
+In portions: `--only disk --kills 40 --first 80 --record FILE` does the 80th to 120th kill of the
+plan for disks and adds what came of it to FILE; the table printed is that of the whole file.
 """
 
 import argparse
@@ -22,7 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +109,32 @@ class Campaign:
     faults: list[str] = field(default_factory=list)
     reads: int = 0
     others: dict[str, str] = field(default_factory=dict)
+    places: set[str] = field(default_factory=set)
+    minutes: float = 0.0
+
+    def add(self, other: "Campaign") -> None:
+        """Count another portion too."""
+        self.kills += other.kills
+        self.escaped += other.escaped
+        self.nights += other.nights
+        self.faults += other.faults
+        self.reads += other.reads
+        self.places |= other.places
+        self.minutes += other.minutes
+        for name, outcome in other.others.items():
+            if self.others.get(name, "ok").startswith("ok"):
+                self.others[name] = outcome
+
+    def to_json(self) -> str:
+        """One line of a record."""
+        return json.dumps({**asdict(self), "places": sorted(self.places)})
+
+    @classmethod
+    def from_json(cls, line: str) -> "Campaign":
+        """A line of a record."""
+        values = json.loads(line)
+        values["kills"], values["places"] = Counter(values["kills"]), set(values["places"])
+        return cls(**values)
 
     def expect(self, truth: bool, what: str) -> None:
         """Note a fault of the library."""
@@ -300,13 +329,15 @@ def survive(
     seconds, killed = 1.0, 0
     with reader(lake, scratch, campaign):
         for day in itertools.count():
-            for kind, detail in itertools.islice(kills, PER_NIGHT):
+            for kind, detail in itertools.islice(kills, min(PER_NIGHT, target - killed)):
                 result = _kill(kind, detail, lake, shop, seconds)
                 campaign.expect("crash" not in result, f"{kind} {detail}: {result}")
                 if "killed" not in result:  # it was over first: a new night for the next
                     campaign.escaped += 1
                     break
                 campaign.kills[kind] += 1
+                if kind != "moment":
+                    campaign.places.add(f"{kind} {detail}")
                 killed += 1
             after = in_child(lambda: run_night(lake, shop))
             quiet = in_child(lambda: run_night(calm, shop))
@@ -354,7 +385,7 @@ def s3_kills(seed: int) -> Iterator[tuple[str, Any]]:
                 yield "moment", generator.random()
 
 
-def survive_prefect(count: int, scratch: Path, campaign: Campaign) -> None:
+def survive_prefect(count: int, seed: int, scratch: Path, campaign: Campaign) -> None:
     """`clothret reindex`, the whole flow with its temporary server, killed `count` times."""
     shop, lake, calm = Shop(scratch / "shop"), str(scratch / "lake"), str(scratch / "calm")
     environment = os.environ | {
@@ -382,7 +413,7 @@ def survive_prefect(count: int, scratch: Path, campaign: Campaign) -> None:
 
     began = time.monotonic()
     report, _ = flow().communicate()
-    seconds, generator = time.monotonic() - began, random.Random(0)
+    seconds, generator = time.monotonic() - began, random.Random(seed)
     campaign.expect(bool(report), "Prefect: the first run failed")
     in_child(lambda: run_night(calm, shop))
     with reader(lake, scratch, campaign):
@@ -542,47 +573,74 @@ def _make_bucket() -> None:
     _new_client(10.0).create_bucket(Bucket="lake")
 
 
+PARTS = ("disk", "S3", "prefect", "others")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=360, help="SIGKILLs, a third of them on S3")
     parser.add_argument("--prefect", type=int, default=20, help="kills of the whole flow; 0: none")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=PARTS, help="one part; --kills are all there")
+    parser.add_argument("--first", type=int, default=0, help="where in the plan of kills to begin")
+    parser.add_argument("--record", type=Path, help="file that portions are added up in")
     parser.add_argument("--quick", action="store_true", help="9 kills, none of Prefect")
     options = parser.parse_args()
     if options.quick:
         options.kills, options.prefect = 9, 0
-    kills = options.kills
     campaign = Campaign()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, s3_server(Path(folder)) as endpoint:
-        scratch = Path(folder)
-        on_s3 = kills // 3
-        for place, lake, plan, target in (
-            ("disk", str(scratch / "lake"), disk_kills(options.seed), kills - on_s3),
-            ("S3", "s3://lake/night", s3_kills(options.seed), on_s3),
-        ):
-            (scratch / place).mkdir()
-            survive(lake, plan, target, scratch / place, campaign)
-        if options.prefect:
-            (scratch / "prefect").mkdir()
-            survive_prefect(options.prefect, scratch / "prefect", campaign)
-        other_faults(scratch, endpoint, campaign)
-    print_report(campaign, time.monotonic() - began)
+        run_parts(options, Path(folder), endpoint, campaign)
+    campaign.minutes = (time.monotonic() - began) / 60
+    total = campaign
+    if options.record:
+        with options.record.open("a") as file:
+            file.write(campaign.to_json() + "\n")
+        total = Campaign()
+        for line in options.record.read_text().splitlines():
+            total.add(Campaign.from_json(line))
+    print_report(total)
     return 1 if campaign.faults else 0
 
 
-def print_report(campaign: Campaign, seconds: float) -> None:
+def run_parts(
+    options: argparse.Namespace, scratch: Path, endpoint: str, campaign: Campaign
+) -> None:
+    """The parts that are asked for, one after the other."""
+    parts = (options.only,) if options.only else PARTS
+    on_s3 = options.kills if options.only else options.kills // 3
+    for place, lake, plan, target in (
+        ("disk", str(scratch / "lake"), disk_kills, options.kills - (0 if options.only else on_s3)),
+        ("S3", "s3://lake/night", s3_kills, on_s3),
+    ):
+        if place in parts:
+            (scratch / place).mkdir()
+            kills = itertools.islice(plan(options.seed), options.first, None)
+            survive(lake, kills, target, scratch / place, campaign)
+    if "prefect" in parts and options.prefect:
+        (scratch / "prefect").mkdir()
+        survive_prefect(options.prefect, options.seed, scratch / "prefect", campaign)
+    if "others" in parts:
+        other_faults(scratch, endpoint, campaign)
+
+
+def print_report(campaign: Campaign) -> None:
     """A Markdown table."""
     print("| what | outcome |\n|---|---|")
     for kind, count in sorted(campaign.kills.items()):
         print(f"| runs killed: {kind} | {count} |")
+    for kind in ("disk step", "S3 request"):
+        places = [place for place in campaign.places if place.startswith(kind)]
+        if places:
+            print(f"| different places, {kind} | {len(places)} |")
     print(f"| runs that were over before they could be killed | {campaign.escaped} |")
     print(f"| nights, each ending with the digest of an undisturbed lake | {campaign.nights} |")
     print(f"| generations opened and checked byte by byte meanwhile | {campaign.reads} |")
     for name, outcome in campaign.others.items():
         print(f"| {name} | {outcome} |")
     print(f"| faults of the library | {len(campaign.faults)} |")
-    print(f"| minutes | {seconds / 60:.1f} |")
+    print(f"| minutes | {campaign.minutes:.1f} |")
 
 
 if __name__ == "__main__":
