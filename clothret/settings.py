@@ -44,6 +44,11 @@ class SegmentSettings(Section):
         description="trained model, plain-background segmentation, or boxes/masks of the table",
     )
     backend: Literal["auto", "torch", "openvino", "openvino-int8"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="floats of the model; auto: what is fastest where a catalog's first night "
+        "runs, from then on what its last generation was made with, on whatever machine",
+    )
     score_threshold: Fraction = Field(0.5, description="detections below are dropped")
     max_garments: PositiveInt = Field(20, description="kept per image, by falling score")
     shard_images: PositiveInt = Field(

@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from clothret.detection import CODE
 from clothret.errors import ArtifactError, InputError
 from clothret.lake.digests import digest_value
 from clothret.lake.models import ModelRegistry
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["model", "plain", "items"]
 
-_OWN_DIGESTS = {"plain": "plain-1", "items": "items-2"}
-"""Rise when the detections of these detectors would change."""
+_OWN_DIGESTS = {"plain": "plain-1", "items": "items-2", "model": f"model-{CODE}"}
+"""Rise when the same detector would answer otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class DetectorSpec:
         model, model_digest: version and digest of a trained model, else None.
         backend, score_threshold, max_garments: as `SegmentSettings`.
         max_side: pictures are shrunk to this many pixels before they are segmented.
+        precision: of a model's floats, the same on every machine; "" for the others.
     """
 
     kind: Kind
@@ -41,6 +43,7 @@ class DetectorSpec:
     score_threshold: float
     max_garments: int
     max_side: int
+    precision: str = ""
 
     @property
     def digest(self) -> str:
@@ -72,12 +75,18 @@ class DetectorSpec:
             score_threshold=self.score_threshold,
             max_garments=self.max_garments,
             threads=1,
+            precision=self.precision,  # type: ignore[arg-type]
             device=None if os.environ.get("CUDA_VISIBLE_DEVICES") != "" else "cpu",
         )
 
 
 def detector_spec(
-    storage: Storage, segment: SegmentSettings, *, model: str = "current", kind: str | None = None
+    storage: Storage,
+    segment: SegmentSettings,
+    *,
+    model: str = "current",
+    kind: str | None = None,
+    precision: str | None = None,
 ) -> DetectorSpec:
     """The detector that settings ask for; nothing is loaded.
 
@@ -85,6 +94,8 @@ def detector_spec(
         storage: the lake with the models.
         segment: its `detector` unless `kind` says otherwise.
         model: version, or "current".
+        precision: where the settings leave it open; None or "": what this machine is fastest
+            with, for which torch is imported.
 
     Raises:
         NotFoundError: no such model.
@@ -105,7 +116,19 @@ def detector_spec(
     registry = ModelRegistry(storage)
     version = registry.resolve(model)
     scheme = _scheme(storage, version)
-    return DetectorSpec("model", scheme, version, registry.digest(version), **common)
+    digest = registry.digest(version)
+    floats = _precision(segment, precision)
+    return DetectorSpec("model", scheme, version, digest, **common, precision=floats)
+
+
+def _precision(segment: SegmentSettings, kept: str | None) -> str:
+    if segment.precision != "auto":
+        return segment.precision
+    if kept:
+        return kept
+    from clothret.detection.precision import best_precision
+
+    return best_precision()
 
 
 def open_detector(

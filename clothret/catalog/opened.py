@@ -118,7 +118,8 @@ class OpenGeneration:
     def detector(self) -> DetectorSpec:
         """What segmented it: a picture of a query is segmented by the same."""
         made = self._generation.made_with["detector"]
-        return DetectorSpec(**{field.name: made[field.name] for field in fields(DetectorSpec)})
+        names = {field.name for field in fields(DetectorSpec)}
+        return DetectorSpec(**{name: value for name, value in made.items() if name in names})
 
     def failures(self) -> pa.Table:
         """Images without content: item_id, image, failure."""

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from clothret.detection.inference import Detector, load_detector
     from clothret.detection.plain import PlainDetector
 
-__all__ = ["Detector", "EvaluationReport", "PlainDetector", "evaluate", "load_detector"]
+CODE = "2"
+"""Changes when the same model would answer otherwise; part of every detector's digest."""
+
+__all__ = ["CODE", "Detector", "EvaluationReport", "PlainDetector", "evaluate", "load_detector"]
 
 _HOMES = {
     "Detector": "inference",

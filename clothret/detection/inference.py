@@ -10,17 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clothret.detection import CODE
 from clothret.detection.fast_forward import FastForward, Found, torch_pieces
 from clothret.detection.model import load_model
-from clothret.detection.precision import native_bfloat16
+from clothret.detection.precision import Precision, best_precision
 from clothret.errors import NotFoundError
 from clothret.imaging.masks import paste_to_rle, rle_area
 from clothret.types import Detections, Scheme, category_names
 
 Backend = Literal["auto", "torch", "openvino", "openvino-int8"]
 GPU_BATCH = 8
-CODE = "2"
-"""Changes when the same model would answer otherwise; part of every digest."""
 
 
 @runtime_checkable
@@ -126,6 +125,7 @@ def load_detector(
     threads: int = 1,
     device: str | torch.device | None = None,
     scheme: Scheme | None = None,
+    precision: Literal["auto"] | Precision = "auto",
 ) -> ModelDetector:
     """The detector of a model folder.
 
@@ -138,6 +138,8 @@ def load_detector(
         threads: of one call; one process with one thread per core is the fastest.
         device: `cpu`, `cuda`, …; by default `cuda` where there is one.
         scheme: answer in this scheme; see `load_model`.
+        precision: of the network's floats; `auto` is what this machine is fastest with, so two
+            machines may answer differently.
 
     Raises:
         NotFoundError: a file of the model is missing, or the backend is not installed.
@@ -145,15 +147,18 @@ def load_detector(
     """
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model, config = load_model(model_dir, place, scheme=scheme)
-    if backend in ("auto", "torch"):
-        low = place.type == "cuda" or native_bfloat16()
-        precision = torch.bfloat16 if low else torch.float32
-        pieces, way = torch_pieces(model, place, precision), f"torch {precision}"
+    on_torch = backend in ("auto", "torch")
+    place = place if on_torch else torch.device("cpu")
+    chosen = best_precision(place) if precision == "auto" else precision
+    if on_torch:
+        kind: torch.dtype = getattr(torch, chosen)
+        pieces, way = torch_pieces(model, place, kind), f"torch {kind}"
     else:
         from clothret.detection.openvino_backend import openvino_pieces
 
-        place = torch.device("cpu")
-        pieces, way = openvino_pieces(model.cpu(), model_dir, int8=backend == "openvino-int8")
+        pieces, way = openvino_pieces(
+            model.cpu(), model_dir, int8=backend == "openvino-int8", precision=chosen
+        )
     forward = FastForward(
         model,
         pieces,

@@ -30,7 +30,7 @@ from clothret.detection.fast_forward import (
     fold_batch_norm,
     torch_pieces,
 )
-from clothret.detection.precision import native_bfloat16
+from clothret.detection.precision import Precision
 from clothret.errors import ArtifactError, NotFoundError
 
 INT8_FOLDER = "openvino-int8"
@@ -54,13 +54,16 @@ class _Pyramid(nn.Module):
         return (*features.values(), *logits, *deltas)
 
 
-def openvino_pieces(model: MaskRCNN, model_dir: Path, *, int8: bool) -> tuple[Pieces, str]:
+def openvino_pieces(
+    model: MaskRCNN, model_dir: Path, *, int8: bool, precision: Precision
+) -> tuple[Pieces, str]:
     """The model's networks compiled by OpenVINO, and what names this way of running them.
 
     Args:
         model: on the CPU, in evaluation mode.
         model_dir: where `calibrate` left its result, if `int8`.
         int8: run the calibrated networks.
+        precision: of what is not eight bits.
 
     Raises:
         NotFoundError: OpenVINO is not installed, or the model was not calibrated.
@@ -71,9 +74,8 @@ def openvino_pieces(model: MaskRCNN, model_dir: Path, *, int8: bool) -> tuple[Pi
         networks, identity = _read_calibrated(model_dir)
     else:
         networks, identity = _convert(model), ""
-    low = native_bfloat16()
     options = {
-        "INFERENCE_PRECISION_HINT": "bf16" if low else "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         "INFERENCE_NUM_THREADS": 1,
         "NUM_STREAMS": 1,
     }

@@ -1,4 +1,4 @@
-"""Which floats a CPU is fastest with.
+"""Which floats a machine is fastest with.
 
 A flag is not enough: of two CPUs that both multiply bfloat16 in hardware, one was twice as fast
 with it as with float32, the other 1.7 times slower. So a convolution is timed, once per machine:
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -28,6 +29,14 @@ CHANNELS, SIDE = 128, 48
 REPEATS = 9
 WORTH = 1.15
 """How many times faster bfloat16 must be: it costs some accuracy."""
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def best_precision(device: torch.device | None = None) -> Precision:
+    """What `device` is fastest with, by default a GPU where there is one."""
+    gpu = torch.cuda.is_available() if device is None else device.type == "cuda"
+    return "bfloat16" if gpu or native_bfloat16() else "float32"
 
 
 @cache

@@ -122,6 +122,11 @@ def test_the_digest_names_model_and_settings(folder: Path, tmp_path: Path) -> No
     first = load_detector(folder, device="cpu")
     assert first.digest == load_detector(folder, device="cpu").digest
     assert first.digest != load_detector(folder, score_threshold=0.4, device="cpu").digest
+    exact, short = (
+        load_detector(folder, device="cpu", precision=kind) for kind in ("float32", "bfloat16")
+    )
+    assert first.digest in (exact.digest, short.digest)
+    assert exact.digest != short.digest
     other = random_model()
     other.rpn.head.cls_logits.bias.data += 1
     save_model(tmp_path, other.state_dict(), TINY)
