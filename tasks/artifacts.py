@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.runtime import flow_run
 
 from clothret.imaging.decode import read_image
 
@@ -32,6 +33,12 @@ def publish_report(markdown: str, key: str, description: str) -> None:
     """Show a Markdown text."""
     if in_run():
         create_markdown_artifact(markdown=markdown, key=key, description=description)
+
+
+def run_url() -> str | None:
+    """The flow run's page in the Prefect UI; None outside of a run or under a passing server."""
+    url = flow_run.ui_url if flow_run.id else None
+    return url if url and url.startswith(("http://", "https://")) else None
 
 
 def in_run() -> bool:

@@ -19,7 +19,13 @@ from clothret.catalog import (
 from clothret.catalog.shards import Executor
 from clothret.lake.storage import open_storage
 from clothret.settings import Settings
-from tasks.artifacts import artifact_key, publish_picture, publish_report, publish_table
+from tasks.artifacts import (
+    artifact_key,
+    publish_picture,
+    publish_report,
+    publish_table,
+    run_url,
+)
 from tasks.progress import Progress
 
 
@@ -54,7 +60,12 @@ def publish_generation(catalog: str, model: str, force: bool, lake: str | None) 
     """Build what the index lacks and publish."""
     with _progress("index", catalog) as progress:
         report = index_catalog(
-            Settings.load(lake=lake), catalog, model=model, force=force, on_progress=progress
+            Settings.load(lake=lake),
+            catalog,
+            model=model,
+            force=force,
+            on_progress=progress,
+            run_url=run_url(),
         )
     return publish_reindex(report, lake)
 
@@ -82,6 +93,7 @@ def reindex_catalog(
             force=force,
             on_progress=progress,
             executor=executor,
+            run_url=run_url(),
         )
     return publish_reindex(report, lake)
 

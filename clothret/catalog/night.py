@@ -43,6 +43,7 @@ class Night:
 
     Attributes:
         claimed: the pointer, stamped with our token. before: what it points at.
+        run_url: where people can look at the run; None: nowhere.
         seconds: time of each stage.
     """
 
@@ -55,6 +56,7 @@ class Night:
     model: str
     on_progress: Progress | None
     executor: Executor | None
+    run_url: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     tally: dict[str, int] = field(default_factory=lambda: {"decoded": 0, "dropped": 0})
 
@@ -68,12 +70,19 @@ class Night:
 
     def plan(self) -> Plan:
         """Scan the catalog."""
-        segment = self.settings.segment
+        made = self.before.made_with["detector"] if self.before else {}
         with self.timed("scan"):
+            detector = detector_spec(
+                self.lake,
+                self.settings.segment,
+                model=self.model,
+                kind=self.spec.detector,
+                precision=made.get("precision"),
+            )
             return make_plan(
                 self.lake,
                 self.spec,
-                detector_spec(self.lake, segment, model=self.model, kind=self.spec.detector),
+                detector,
                 self.before,
                 max_bytes=self.settings.image.max_bytes,
                 on_progress=self.on_progress,
@@ -126,6 +135,7 @@ def hold_night(
     model: str = "current",
     on_progress: Progress | None = None,
     executor: Executor | None = None,
+    run_url: str | None = None,
 ) -> Iterator[Night]:
     """Take the catalog's lease and claim its pointer.
 
@@ -134,13 +144,12 @@ def hold_night(
     """
     lake = open_storage(settings.lake)
     spec = find_catalog(lake, name)
-    if spec.detector is not None:
-        segment = settings.segment.model_copy(update={"detector": spec.detector})
-        settings = settings.model_copy(update={"segment": segment})
     with hold_lease(lake, lease_path(name), ttl=settings.lease_seconds) as lease:
         claimed = claim(lake, name, lease)
         before = load(lake, name, claimed.generation) if claimed.generation else None
-        yield Night(settings, lake, spec, lease, claimed, before, model, on_progress, executor)
+        yield Night(
+            settings, lake, spec, lease, claimed, before, model, on_progress, executor, run_url
+        )
 
 
 def reindex(
@@ -154,6 +163,7 @@ def reindex(
     model: str = "current",
     on_progress: Progress | None = None,
     executor: Executor | None = None,
+    run_url: str | None = None,
 ) -> ReindexReport:
     """Bring a catalog's index up to date: only what changed is done again.
 
@@ -162,11 +172,11 @@ def reindex(
         name: a registered catalog, or a new one if `images` and `items` are given.
         images, items: where they are from now on.
         detector: "model", "plain" or "items", from now on.
-        detector: "model", "plain" or "items", from now on.
         force: publish even if a guard objects.
         model: version, or "current".
         on_progress: called with (stage, done, all).
         executor: does the portions elsewhere; None: processes of this machine.
+        run_url: where people can look at this run; kept in the lineage of what it publishes.
 
     Raises:
         CatalogError: items table or images folder are not as expected.
@@ -177,7 +187,12 @@ def reindex(
     began = time.perf_counter()
     register(settings, name, images, items, detector)
     with hold_night(
-        settings, name, model=model, on_progress=on_progress, executor=executor
+        settings,
+        name,
+        model=model,
+        on_progress=on_progress,
+        executor=executor,
+        run_url=run_url,
     ) as night:
         plan = night.plan()
         with night.timed("segment"):
@@ -258,6 +273,9 @@ def _finish(night: Night, plan: Plan, began: float, *, force: bool) -> ReindexRe
     """Index, check, publish, report."""
     with night.timed("index"):
         generation = build_generation(night.lake, plan)
+    if night.run_url is not None:
+        lineage = {**generation.lineage, "run_url": night.run_url}
+        generation = replace(generation, lineage=lineage)
     published = plan.before is None or plan.before.digest != generation.digest
     with night.timed("check"):
         findings = examine(night.lake, plan, generation) if published else Findings()

@@ -139,6 +139,18 @@ def test_the_digest_does_not_depend_on_workers_or_shards(make_shop: MakeShop) ->
     assert len(digests) == 1
 
 
+def test_a_generation_says_which_run_made_it(make_shop: MakeShop) -> None:
+    shop = make_shop(3)
+    first = shop.reindex(run_url="https://prefect.example/flow-runs/flow-run/1")
+    shop.reindex(run_url="https://prefect.example/flow-runs/flow-run/2")  # publishes nothing
+    opened = open_generation(shop.settings, "shop")
+    assert opened.manifest["lineage"]["run_url"] == "https://prefect.example/flow-runs/flow-run/1"
+    assert opened.id == first.generation
+    shop.add(3)
+    shop.reindex()
+    assert "run_url" not in open_generation(shop.settings, "shop").manifest["lineage"]
+
+
 def test_the_stages_alone_give_the_same_generation(make_shop: MakeShop) -> None:
     whole = make_shop(6, name="whole").reindex()
     shop = make_shop(6, name="parts")

@@ -1,11 +1,14 @@
 """The flows, link by link, on generated data and a real server."""
 
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
+from clothret.catalog import open_generation
 from clothret.errors import DatasetError, FilterError, NotFoundError
 from clothret.lake.models import ModelRegistry
 from clothret.lake.storage import open_storage
@@ -14,6 +17,7 @@ from flows.ingest import ingest
 from flows.query import query
 from flows.reindex import reindex
 from flows.train import train
+from tests.catalog.shops import Shop, settings_for, write_picture
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect")]
 
@@ -97,3 +101,27 @@ def test_query_refuses_an_unsafe_filter_before_opening_the_picture(lake: str) ->
 def test_reindex_of_an_unknown_catalog(lake: str) -> None:
     with pytest.raises(NotFoundError, match="nothing"):
         reindex(catalog="nothing", lake=lake)
+
+
+def test_ten_changed_pictures_are_the_only_ones_decoded(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, settings_for(tmp_path / "lake"))
+    shop.add(*range(30))
+
+    def night() -> dict[str, Any]:
+        return reindex(
+            catalog="shop",
+            images=str(shop.images),
+            items=str(shop.items),
+            detector="plain",
+            lake=shop.settings.lake,
+        )
+
+    first = night()
+    assert (first["decoded"], first["images"]["added"]) == (30, 30)
+    for number in range(10, 20):
+        write_picture(shop.images / f"{number:04}.png", 100 + number)
+    second = night()
+    assert (second["decoded"], second["images"]["changed"]) == (10, 10)
+    run = open_generation(shop.settings, "shop").manifest["lineage"]["run_url"].rpartition("/")[2]
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(UUID(run)).parameters["catalog"] == "shop"
