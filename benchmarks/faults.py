@@ -25,7 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ class Campaign:
 
     def to_json(self) -> str:
         """One line of a record."""
-        return json.dumps({**asdict(self), "places": sorted(self.places)})
+        return json.dumps({**vars(self), "places": sorted(self.places)})
 
     @classmethod
     def from_json(cls, line: str) -> "Campaign":
