@@ -115,9 +115,10 @@ def ground_distance(lab: NDArray[np.float32], ground: NDArray[np.float32]) -> ND
 
 def _near_mode(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which of (N, 3) colors lie around the most frequent one."""
-    cells = np.floor(values / 8.0).astype(np.int64)
-    _, inverse, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    mode = values[inverse.ravel() == counts.argmax()].mean(axis=0)
+    cells = np.floor(values / 8.0).astype(np.int64) + 128
+    codes = cells @ np.array([2**16, 2**8, 1])  # ten times faster to count than rows
+    _, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    mode = values[inverse == counts.argmax()].mean(axis=0)
     return _delta((values - mode) * np.array([0.5, 1, 1], np.float32)) < 12.0
 
 
