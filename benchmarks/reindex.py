@@ -1,25 +1,34 @@
-"""What a night costs: `python benchmarks/reindex.py [--images 1000] [--replay 100000]`.
+"""What a night costs: `python benchmarks/reindex.py real|replay|mutants [--folder F]`.
 
-Two catalogs. The first is of generated pictures, segmented and described for real (plain-background
-detector): a full run, then nights in which nothing, prices alone, or 1 % of the pictures changed.
-The second is large: its pictures are small files whose detections and features are recorded
-beforehand and replayed as finished shards, so that everything but decoding and describing is
-measured at 100,000 images: items table, scan, comparison, segments, tables, checks, publishing.
+`real`: a catalog of generated pictures (`clothret.synth`), segmented and described: a full run,
+then nights in which nothing, prices alone, one picture, and 1 % of the pictures changed.
+`replay`: a large catalog whose pictures are small files with detections and features recorded
+beforehand and left as finished shards, so that everything but decoding and describing is measured:
+items table, scan, comparison, segments, tables, checks, publishing. `mutants`: damaged and hostile
+pictures.
+
+With `--folder` pictures and lake are kept, and the full run may come in several calls
+(`--nights 4 --upto 1`, then `--upto 2` …), each of a few minutes.
 """
 
 import argparse
+import contextlib
+import json
 import logging
 import os
 import resource
-import shutil
+import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from clothret.catalog import ReindexReport, add_catalog, index_catalog, open_generation, reindex
 from clothret.catalog.detectors import detector_spec
 from clothret.catalog.shards import shard_folder, write_shard
@@ -27,25 +36,32 @@ from clothret.catalog.work import Garment, Outcome
 from clothret.features import DIMS
 from clothret.imaging.masks import rle_encode
 from clothret.lake.digests import digest_bytes
+from clothret.lake.models import ModelRegistry
 from clothret.lake.storage import open_storage
+from clothret.lake.upkeep import gc
 from clothret.settings import Settings
+from clothret.synth.catalog import plan_items, render_item
+from tests.catalog.mutants import write_mutants
 
-SIDE = 160  # pixels of a generated picture
+SIDE = 320  # pixels of a generated picture's longer side
+VARIANTS = 4
+"""Pictures made of each rendered one: itself, mirrored, and both in other colors."""
+
 SHARD = 5000
 
 
-def paint(seed: int) -> bytes:
-    """A JPEG of a striped product of its own form on white."""
-    generator = np.random.default_rng(seed)
-    image = np.full((SIDE, SIDE, 3), 245, np.uint8)
-    colors = generator.integers(0, 170, (2, 3))
-    form = np.zeros((SIDE, SIDE), np.uint8)
-    axes = [int(value) for value in generator.integers(SIDE // 5, SIDE // 2.4, 2)]
-    cv2.ellipse(form, (SIDE // 2, SIDE // 2), axes, int(generator.integers(90)), 0, 360, 1, -1)
-    stripes = (np.arange(SIDE)[:, None] // int(generator.integers(3, 12))) % 2
-    pattern = colors[np.broadcast_to(stripes, (SIDE, SIDE))]
-    image[form > 0] = pattern[form > 0]
-    return cv2.imencode(".jpg", image)[1].tobytes()
+def pictures(count: int, seed: int) -> Iterator[bytes]:
+    """`count` different JPEGs of generated garments, most of them on plain grounds."""
+    made = 0
+    for item in plan_items(seed, count):
+        for _, jpeg in render_item(item, SIDE):
+            image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+            other = np.ascontiguousarray(image[..., ::-1])
+            for variant in (image, cv2.flip(image, 1), other, cv2.flip(other, 1))[:VARIANTS]:
+                if made == count:
+                    return
+                made += 1
+                yield cv2.imencode(".jpg", variant, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 
 
 def write_items(path: Path, names: list[str], night: int) -> None:
@@ -59,8 +75,8 @@ def write_items(path: Path, names: list[str], night: int) -> None:
     path.write_text("\n".join([header, *rows]) + "\n")
 
 
-def settings_of(lake: Path) -> Settings:
-    return Settings.load(lake=str(lake), segment={"detector": "plain"})
+def settings_of(lake: Path, detector: str = "plain") -> Settings:
+    return Settings.load(lake=str(lake), segment={"detector": detector})
 
 
 def row(name: str, report: ReindexReport) -> str:
@@ -74,36 +90,81 @@ def row(name: str, report: ReindexReport) -> str:
 HEADER = "| night | seconds | decoded | metadata rows | stages, s |\n|---|---|---|---|---|"
 
 
-def real(folder: Path, count: int) -> None:
+def real(folder: Path, options: argparse.Namespace) -> None:
     """Generated pictures from end to end."""
-    images, items = folder / "images", folder / "items.csv"
-    images.mkdir(parents=True)
+    images, items, count = folder / "images", folder / "items.csv", options.images
     names = [f"{number:06}.jpg" for number in range(count)]
-    for number, name in enumerate(names):
-        (images / name).write_bytes(paint(number))
-    write_items(items, names, 0)
-    settle(*images.iterdir())
-    settings = settings_of(folder / "lake")
-    source = {"images": str(images), "items": str(items)}
-    full = reindex(settings, "real", **source)
-    print(f"\n{count:,} generated pictures of {SIDE} px, plain-background detector\n\n{HEADER}")
-    print(row("full", full))
+    if not images.exists():
+        generate(images, names)
+    settings = settings_of(folder / "lake", options.detector)
+    if options.models:
+        copy_model(options.models, settings.lake)
+    print(f"\n{count:,} generated pictures of {SIDE} px, detector {options.detector}\n\n{HEADER}")
+    seconds = full_run(folder, names, settings, options.nights, options.upto or options.nights)
+    if options.upto and options.upto < options.nights:
+        return
     quiet = reindex(settings, "real")
     print(row("unchanged", quiet))
     write_items(items, names, 1)
     print(row("prices alone", reindex(settings, "real")))
-    one = max(1, count // 100)
-    for number in range(one):
-        file = images / names[number * 97 % count]
-        file.write_bytes(paint(count + number))
-        settle(file)
+    fresh = pictures(count // 100 + 1, 1)
+    replace(images / names[1], next(fresh))
+    one = reindex(settings, "real")
+    print(row("one picture changed", one))
+    for number in range(count // 100):
+        replace(images / names[number * 97 % count], next(fresh))
     changed = reindex(settings, "real")
     print(row("1 % changed", changed))
-    fixed = quiet.seconds
-    share = (changed.seconds - fixed) / full.seconds
-    print(f"\nfull: {count / full.stages['segment']:.1f} images/s; ", end="")
-    print(f"fixed cost (an unchanged night) {fixed:.2f} s; ", end="")
-    print(f"1 % changed: {changed.decoded} decoded, {share:.1%} of the full run beyond it")
+    share = (changed.seconds - one.seconds) / sum(seconds.values())
+    print(
+        f"\nfull: {sum(seconds.values()):.0f} s, {count / seconds['segment']:.1f} images/s ", end=""
+    )
+    print(f"segmented and described; fixed cost (a night with one changed picture) {one.seconds} s")
+    print(
+        f"1 % changed: {changed.decoded} decoded, {share:.1%} of the full run beyond the fixed cost"
+    )
+    sizes(settings.lake, "real")
+
+
+def generate(images: Path, names: list[str]) -> None:
+    """Write the pictures, whole or not at all."""
+    part = images.with_name("images.part")
+    part.mkdir(parents=True)
+    for name, data in zip(names, pictures(len(names), 0), strict=True):
+        (part / name).write_bytes(data)
+    settle(*part.iterdir())
+    part.rename(images)
+
+
+def replace(file: Path, data: bytes) -> None:
+    """Another picture under the same name."""
+    file.write_bytes(data)
+    settle(file)
+
+
+def copy_model(source: str, lake: str) -> None:
+    """The current model of one lake into another."""
+    target = ModelRegistry(open_storage(lake))
+    if target.current() is None:
+        target.promote(target.add(ModelRegistry(open_storage(source)).fetch("current")))
+
+
+def full_run(
+    folder: Path, names: list[str], settings: Settings, nights: int, upto: int
+) -> dict[str, float]:
+    """The first nights, each with more pictures; seconds by stage, those of earlier calls too."""
+    items, log = folder / "items.csv", folder / "nights.json"
+    reports: list[dict[str, Any]] = json.loads(log.read_text()) if log.exists() else []
+    for night in range(len(reports), upto):
+        write_items(items, names[: len(names) * (night + 1) // nights], 0)
+        report = reindex(settings, "real", images=str(folder / "images"), items=str(items))
+        print(row(f"full, part {night + 1} of {nights}", report), flush=True)
+        reports.append(report.stages)
+        log.write_text(json.dumps(reports))
+    totals: Counter[str] = Counter()
+    for stages in reports:
+        totals.update(stages)
+    return dict(totals)
 
 
 def settle(*files: Path) -> None:
@@ -155,6 +216,7 @@ def replay(folder: Path, count: int) -> None:
     lake = open_storage(settings.lake)
     add_catalog(lake, "replay", str(images), str(items))
     record(settings, datas, 0)
+    del datas
     print(f"\n{count:,} pictures with recorded detections and features\n\n{HEADER}")
     print(row("full", index_catalog(settings, "replay")))
     print(row("unchanged", index_catalog(settings, "replay")))
@@ -162,12 +224,10 @@ def replay(folder: Path, count: int) -> None:
     print(row("prices alone", index_catalog(settings, "replay")))
     fresh = [f"new {number}".encode() for number in range(count // 100)]
     for number, data in enumerate(fresh):
-        file = images / names[number * 97 % count]
-        file.write_bytes(data)
-        settle(file)
+        replace(images / names[number * 97 % count], data)
     record(settings, fresh, 10**9)
     print(row("1 % changed", index_catalog(settings, "replay")))
-    sizes(lake.list("catalogs/replay"), count)
+    sizes(settings.lake, "replay")
     began = time.perf_counter()
     opened = open_generation(settings, "replay")
     print(
@@ -175,41 +235,77 @@ def replay(folder: Path, count: int) -> None:
     )
 
 
-def sizes(entries: list[Any], count: int) -> None:
-    """Bytes per garment of one generation's parts."""
-    totals: dict[str, int] = {}
-    for entry in entries:
+def sizes(url: str, catalog: str) -> None:
+    """Bytes per garment of the current generation, by kind of file."""
+    lake = open_storage(url)
+    gc(lake, keep=1, grace=0)
+    garments = len(open_generation(lake, catalog).index)
+    totals: Counter[str] = Counter()
+    for entry in lake.list(f"catalogs/{catalog}"):
         parts = entry.path.split("/")
-        kind = "/".join(parts[4:]) if parts[2] == "segments" else parts[2]
-        totals[kind] = totals.get(kind, 0) + entry.size
-    generations = {"metadata": 3, "images": 2, "items": 2}
+        totals["/".join(parts[4:]) if parts[2] == "segments" else parts[2]] += entry.size
     print("\n| file | bytes per garment |\n|---|---|")
-    for kind, total in sorted(totals.items(), key=lambda pair: -pair[1]):
-        if total / count >= 1:
-            print(f"| {kind} | {total / count / generations.get(kind, 1):.0f} |")
+    for kind, total in totals.most_common():
+        if total / garments >= 1:
+            print(f"| {kind} | {total / garments:.0f} |")
+    print(f"| all | {totals.total() / garments:.0f} |")
+
+
+def mutants(folder: Path, count: int) -> None:
+    """Bad pictures through a whole night."""
+    names = write_mutants(folder / "images", count)
+    rows = "".join(f'{number},"{name}"\n' for number, name in enumerate(names))
+    (folder / "items.csv").write_text(f"item_id,image\n{rows}")
+    source = {"images": str(folder / "images"), "items": str(folder / "items.csv")}
+    settings = settings_of(folder / "lake")
+    report = reindex(settings, "mutants", **source, force=True)
+    counts = report.images
+    print(f"\n{len(names):,} damaged and hostile pictures in {report.seconds:.0f} s\n")
+    print("| outcome | rows |\n|---|---|")
+    print(f"| in the index | {counts['added']} |")
+    failures = open_generation(settings, "mutants").failures()
+    listed = dict(zip(*(failures[name].to_pylist() for name in ("image", "failure")), strict=True))
+    for reason, number in Counter(map(kind_of_failure, listed.items())).most_common():
+        print(f"| {reason} | {number} |")
+    lost = set(names) - set(listed)
+    print(f"| neither indexed nor listed | {len(lost) - counts['added']} |")
+
+
+def kind_of_failure(failure: tuple[str, str]) -> str:
+    """A reason without what is particular to its picture."""
+    name, reason = failure
+    text = reason.removeprefix(f"{name}: ").partition(" starting with")[0].partition(", got")[0]
+    return "failed: " + " ".join("N" if any(map(str.isdigit, w)) else w for w in text.split())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--replay", type=int, default=100_000)
-    parser.add_argument("--folder", type=Path, help="where to work; default: a temporary folder")
-    parser.add_argument("--quick", action="store_true", help="100 pictures, 5,000 replayed")
+    parser.add_argument("part", choices=("real", "replay", "mutants"))
+    parser.add_argument("--images", type=int, help="real 1,000, replay 100,000, mutants 1,500")
+    parser.add_argument("--detector", choices=("plain", "model"), default="plain")
+    parser.add_argument("--models", help="lake whose current model is used")
+    parser.add_argument("--folder", type=Path, help="where to work, and keep it; default: nowhere")
+    parser.add_argument(
+        "--nights", type=int, default=1, help="in how many parts the full run comes"
+    )
+    parser.add_argument("--upto", type=int, help="stop after so many parts")
     options = parser.parse_args()
-    counts = (100, 5000) if options.quick else (options.images, options.replay)
-    folder = Path(tempfile.mkdtemp(dir=options.folder))
-    try:
-        if counts[0]:
-            real(folder / "real", counts[0])
-        if counts[1]:
-            replay(folder / "replay", counts[1])
-    finally:
-        shutil.rmtree(folder)
-    for name, who in (
-        ("this process", resource.RUSAGE_SELF),
-        ("a worker", resource.RUSAGE_CHILDREN),
-    ):
-        print(f"peak memory of {name}: {resource.getrusage(who).ru_maxrss / 2**10:.0f} MiB")
+    options.images = (
+        options.images or {"real": 1000, "replay": 100_000, "mutants": 1500}[options.part]
+    )
+    with contextlib.ExitStack() as stack:
+        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        if options.part == "real":
+            real(folder, options)
+        elif options.part == "replay":
+            replay(folder, options.images)
+        else:
+            mutants(folder, options.images)
+    spent = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    for name, usage in zip(("this process", "a worker"), spent, strict=True):
+        print(f"peak memory of {name}: {usage.ru_maxrss / 2**10:.0f} MiB; ", end="")
+        print(f"processor time {usage.ru_utime + usage.ru_stime:.0f} s")
 
 
 if __name__ == "__main__":
