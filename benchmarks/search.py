@@ -80,7 +80,9 @@ def built_index(matrix, table, arguments) -> Index:
         start = time.perf_counter()
         Index.build(path, *blocks, table)
         print(f"built {len(matrix):,} rows in {time.perf_counter() - start:.1f} s")
-    return Index.open(path)
+    index = Index.open(path)
+    index.warm()  # as `clothret serve` would be: measured is a server, not its first minute
+    return index
 
 
 def print_footprint(arguments, rows: int) -> None:
@@ -105,9 +107,9 @@ def filters_for(kind: str, table) -> dict[str, str | None]:
 
 
 def masked(index: Index, where: str | None):
-    """Passing rows as a mask, timed by the caller if need be."""
+    """Passing rows as a mask."""
     part = index.select(where).parts[0]
-    if part.bits is None:
+    if part.rows is None:
         return np.ones(part.size, dtype=bool)
     return np.unpackbits(part.bits, count=part.size, bitorder="little").astype(bool)
 

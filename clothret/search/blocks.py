@@ -89,6 +89,12 @@ class Query:
             dims,
         )
 
+    @property
+    def only(self) -> int | None:
+        """The criterion that alone counts, 0 to 2; None where two or three do."""
+        counting = np.flatnonzero(self.weights)
+        return int(counting[0]) if len(counting) == 1 else None
+
     def cosines(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """(n, 3) cosines of (n, D) stored vectors, in double precision."""
         edges = np.cumsum((0, *self.dims))

@@ -55,6 +55,25 @@ class Codebook:
         """Bytes of one row's code: two sub-quantizers in each."""
         return (self.quantizers + 1) // 2
 
+    def project(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(1, M·A): a weighted query (D,) as the kernel wants it."""
+        return (query @ self.projection)[None]
+
+    def alone(
+        self, criterion: int, dims: Dims, codes: NDArray[np.uint8]
+    ) -> tuple["Codebook", NDArray[np.uint8]]:
+        """What says all about one criterion: its sub-quantizers, and their (n, ⌈m/2⌉) codes."""
+        edges = np.concatenate([[0], np.cumsum(dims)])
+        block = self.projection[edges[criterion] : edges[criterion + 1]]
+        axes = self.centroids.shape[2]
+        used = np.flatnonzero(np.any(block != 0, axis=0)) // axes
+        first, end = int(used[0]), int(used[-1]) + 1
+        book = Codebook(
+            np.ascontiguousarray(self.projection[:, first * axes : end * axes]),
+            np.ascontiguousarray(self.centroids[first:end]),
+        )
+        return book, _nibbles(codes, first, end)
+
     def quantizer(self) -> "faiss.ProductQuantizer":
         """The same codebook as FAISS's product quantizer."""
         import faiss  # reading a codebook needs none of it
@@ -113,6 +132,18 @@ class Codebook:
         quantizer.train(np.ascontiguousarray(sample @ projection))
         centroids = faiss.vector_to_array(quantizer.centroids)
         return cls(projection, centroids.reshape(slots // axes, 16, axes))
+
+
+def _nibbles(codes: NDArray[np.uint8], first: int, end: int) -> NDArray[np.uint8]:
+    """Half bytes `first` to `end` of each row of (n, bytes) codes, from a byte's low half on."""
+    part = codes[:, first // 2 : (end + 1) // 2]
+    if first % 2:
+        padded = np.pad(part, ((0, 0), (0, 1)))
+        part = np.bitwise_or(padded[:, :-1] >> 4, padded[:, 1:] << 4, dtype=np.uint8)
+    part = np.ascontiguousarray(part[:, : (end - first + 1) // 2])
+    if (end - first) % 2:
+        part[:, -1] &= 15
+    return part
 
 
 def _count(size: int) -> int:

@@ -24,8 +24,9 @@ _LOCKDOWN = (
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET allow_community_extensions = false",
+    "SET python_enable_replacements = false",
     "SET memory_limit = '{memory} bytes'",
-    "SET preserve_insertion_order = false",
+    "SET preserve_insertion_order = true",
     "SET lock_configuration = true",
 )
 _LIVE = "clothret live row"  # holds a blank: no merchant's column is called so
@@ -72,19 +73,19 @@ class FilterTable:
         if kind != "BOOLEAN":
             raise FilterError(f"where: expected a boolean expression, got {kind}: {where.sql}")
 
-    def passing(self, where: Filter) -> NDArray[np.bool_]:
-        """(rows,) True where `where` is true; false and NULL do not pass.
+    def passing(self, where: Filter) -> NDArray[np.int64]:
+        """Rows where `where` is true, ascending; where it is false or NULL they do not pass.
 
         Raises:
             FilterError: see `check`; or a value cannot be converted, or the time limit passed.
         """
         with self._cursor() as cursor:
-            self._bind(cursor, where)
+            if not where.boolean:
+                self._bind(cursor, where)
             query = f"SELECT rowid AS r FROM metadata WHERE {self._condition(where)}"
-            rows = cursor.execute(query).fetchnumpy()["r"]
-        mask = np.zeros(self.rows, dtype=np.bool_)
-        mask[rows] = True
-        return mask
+            # As Arrow: half the time of fetchnumpy where many rows pass.
+            rows: NDArray[np.int64] = cursor.sql(query).to_arrow_table().column(0).to_numpy()
+        return rows
 
     def rows_of(self, query: str, where: Filter | None) -> list[tuple[Any, ...]]:
         """Rows of `query`, SQL of ours that holds `{condition}` where the filter belongs."""

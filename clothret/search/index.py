@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CACHED_FILTERS = 64
-"""Filters whose rows are kept; one takes rows / 8 bytes."""
+"""Filters whose rows are kept, memory permitting."""
 
-COMPACT_BYTES = 96 * 2**20
-"""Memory for compact copies of the codes of filters in use."""
+FILTER_BYTES = 128 * 2**20
+"""Memory for filters in use: their rows, and compact copies of the codes of these."""
 
 
 class Index:
@@ -143,6 +143,14 @@ class Index:
             ArtifactError: a segment or the metadata is missing or damaged, or rows do not agree.
         """
         return cls([Segment(Path(path)) for path in segments], Metadata(Path(metadata)), deleted)
+
+    def warm(self) -> None:
+        """Touch every page of the vectors once: 0.1 s a million garments if they are cached.
+
+        A server spares its first hundred queries thousands of page faults each.
+        """
+        for segment in self.segments:
+            segment.warm()
 
     def __len__(self) -> int:
         """Live garments."""
@@ -288,20 +296,23 @@ class Index:
                 self._selections.move_to_end(key)
                 self._trim()
                 return cached
-        mask = self._live if checked is None else self._filter_table().passing(checked)
-        selection = Selection(mask, self.offsets)
+        if checked is not None:
+            rows: NDArray[np.int64] | None = self._filter_table().passing(checked)
+        else:
+            rows = None if self._live is None else np.flatnonzero(self._live)
+        selection = Selection(rows, self.offsets)
         with self._lock:
             self._selections[key] = selection
             self._trim()
         return selection
 
     def _trim(self) -> None:
-        """Forget the filters longest unused, by number and by the memory of their codes."""
-        held = sum(selection.compact_bytes for selection in self._selections.values())
+        """Forget the filters longest unused, by number and by the memory they hold."""
+        held = sum(selection.bytes for selection in self._selections.values())
         while len(self._selections) > 1 and (
-            len(self._selections) > CACHED_FILTERS or held > COMPACT_BYTES
+            len(self._selections) > CACHED_FILTERS or held > FILTER_BYTES
         ):
-            held -= self._selections.popitem(last=False)[1].compact_bytes
+            held -= self._selections.popitem(last=False)[1].bytes
 
     def swap_filters(self, selections: dict[str, Selection]) -> dict[str, Selection]:
         """Replace the cached filters, e.g. by none, and return those that were cached."""

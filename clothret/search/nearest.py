@@ -1,8 +1,8 @@
 """The plan of one query over one segment: which rows are scored exactly.
 
 exact     few rows pass: all are scored
-compact   a filter asked for again: its rows' codes, gathered once, are scanned
-scan      all codes are scanned; the filter's bitmap narrows them
+compact   a narrow filter, or one asked for again: its rows' codes, gathered once, are scanned
+scan      all codes are scanned, or all of the one criterion that counts; a bitmap narrows them
 
 A scan's candidates are scored exactly. Where their scores suggest that a true result lies beyond
 them (dense clusters, weights of one criterion alone), the scan is repeated deeper.
@@ -46,12 +46,13 @@ def nearest(
     weight = float(query.weights.sum())
     few = part.count <= max(EXACT_ROWS, EXACT_SHARE * len(segment), k)
     scannable = segment.info.codes is not None and not exact
-    compact = part.compact(segment) if scannable else None
+    compact = part.compact(segment, few=few) if scannable else None
     if not scannable or (few and compact is None):
         scores = _score(segment, query, part.rows)
         best = shortlist(scores, k, weight)
         return best if part.rows is None else part.rows[best], "exact"
-    rows, scores = scan_deep_enough(segment, part, compact or segment.scan, query, k)
+    scanner = compact or segment.scanner(query.only, masked=part.rows is not None)
+    rows, scores = scan_deep_enough(segment, part, scanner, query, k)
     return rows[shortlist(scores, k, weight)], "compact" if compact else "scan"
 
 
@@ -59,11 +60,12 @@ def scan_deep_enough(
     segment: Segment, part: Part, scanner: "Scanner", query: Query, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Candidates (rows, exact scores) of a scan deepened until it should miss nothing."""
-    from clothret.search.scan import expected_misses  # FAISS loads only where codes are
+    from clothret.search.scan import MaskedScan, expected_misses  # FAISS loads only for codes
 
+    bits = part.bits if isinstance(scanner, MaskedScan) else None
     depth = min(start_depth(segment, part.count, query, k), part.count)
     while True:
-        rows, estimates = scanner.search(query.weighted, depth, part.bits)
+        rows, estimates = scanner.search(query.weighted, depth, bits)
         scores = _score(segment, query, rows)
         if depth >= min(part.count, DEEPEST) or len(rows) < k:
             return rows, scores
@@ -78,14 +80,14 @@ def start_depth(segment: Segment, count: int, query: Query, k: int) -> int:
     """Candidates to begin with: what sample queries needed when the segment was written.
 
     Between uniform weights and one criterion alone the measured depths are interpolated; they
-    grow about as the 0.4th power of the rows that pass and the root of the results wanted.
+    grow about as the 0.3rd power of the rows that pass and the root of the results wanted.
     """
     assert segment.info.codes is not None, "only segments with codes are scanned"
     uniform, *corners = segment.info.codes.depths
     share = query.weights / query.weights.sum()
     skew = (share.max() - 1 / 3) / (2 / 3)
     depth = (1 - skew) * uniform + skew * corners[int(share.argmax())]
-    return max(8 * k, 64, math.ceil(depth * (count / len(segment)) ** 0.4 * math.sqrt(k / 10)))
+    return max(8 * k, 64, math.ceil(depth * (count / len(segment)) ** 0.3 * math.sqrt(k / 10)))
 
 
 def _score(segment: Segment, query: Query, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:

@@ -26,8 +26,46 @@ class Scanner(Protocol):
         """At most `depth` rows (int64) and their estimated inner products (float32)."""
 
 
-class Scan:
-    """All codes of a segment, packed for the kernel; a bitmap narrows a search to its rows."""
+class PackedScan:
+    """Codes packed for the kernel: of all rows, or of a filter's rows alone."""
+
+    def __init__(
+        self,
+        codebook: Codebook,
+        codes: NDArray[np.uint8],
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        """
+        Args:
+            codebook: how the codes were made.
+            codes: (n, codebook.code_bytes) uint8.
+            rows: (n,) the rows that the codes belong to; None: 0 to n - 1.
+        """
+        self.codebook = codebook
+        self._rows = rows
+        quantizer = codebook.quantizer()
+        plain = faiss.IndexPQ(quantizer.d, quantizer.M, 4, faiss.METRIC_INNER_PRODUCT)
+        plain.pq, plain.is_trained, plain.ntotal = quantizer, True, len(codes)
+        faiss.copy_array_to_vector(codes.ravel(), plain.codes)
+        self._index = faiss.IndexPQFastScan(plain)
+        self.bytes: int = self._index.codes.size() + (0 if rows is None else rows.nbytes)
+
+    def search(
+        self, query: NDArray[np.float32], depth: int, bits: NDArray[np.uint8] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """As `Scanner.search`; `bits` is what the rows were made from, and not needed."""
+        faiss.omp_set_num_threads(1)  # of this thread alone: one query is one core's work
+        scores, positions = self._index.search(self.codebook.project(query), depth)
+        found = positions[0] >= 0
+        best = positions[0][found]
+        return best if self._rows is None else self._rows[best], scores[0][found]
+
+
+class MaskedScan:
+    """All codes of a segment; a bitmap narrows a search to its rows.
+
+    A fifth slower than `PackedScan`, and nothing has to be gathered for a filter.
+    """
 
     def __init__(self, codebook: Codebook, codes: NDArray[np.uint8]) -> None:
         """
@@ -56,45 +94,12 @@ class Scan:
         self, query: NDArray[np.float32], depth: int, bits: NDArray[np.uint8] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """As `Scanner.search`; `bits` is a bitmap of passing rows, lowest bit first."""
-        faiss.omp_set_num_threads(1)  # of this thread alone: one query is one core's work
+        faiss.omp_set_num_threads(1)
         selector = None if bits is None else faiss.IDSelectorBitmap(bits)
         parameters = faiss.IVFSearchParameters(nprobe=1, sel=selector)
-        projected = (query @ self.codebook.projection)[None]
-        scores, rows = self._index.search(projected, depth, params=parameters)
+        scores, rows = self._index.search(self.codebook.project(query), depth, params=parameters)
         found = rows[0] >= 0
         return rows[0][found], scores[0][found]
-
-
-class CompactScan:
-    """The codes of a filter's rows alone: a filter asked for again is scanned at its own size."""
-
-    def __init__(
-        self, codebook: Codebook, codes: NDArray[np.uint8], rows: NDArray[np.int64]
-    ) -> None:
-        """
-        Args:
-            codebook: how the codes were made.
-            codes: (rows of the segment, code_bytes) uint8.
-            rows: passing rows, ascending.
-        """
-        self.codebook = codebook
-        self._rows = rows
-        quantizer = codebook.quantizer()
-        plain = faiss.IndexPQ(quantizer.d, quantizer.M, 4, faiss.METRIC_INNER_PRODUCT)
-        plain.pq, plain.is_trained, plain.ntotal = quantizer, True, len(rows)
-        faiss.copy_array_to_vector(codes.take(rows, axis=0).ravel(), plain.codes)
-        self._index = faiss.IndexPQFastScan(plain)
-        self.bytes: int = self._index.codes.size() + rows.nbytes
-
-    def search(
-        self, query: NDArray[np.float32], depth: int, bits: NDArray[np.uint8] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """As `Scanner.search`; `bits` is what the rows were made from, and not needed."""
-        faiss.omp_set_num_threads(1)
-        projected = (query @ self.codebook.projection)[None]
-        scores, positions = self._index.search(projected, depth)
-        found = positions[0] >= 0
-        return self._rows[positions[0][found]], scores[0][found]
 
 
 def expected_misses(exact: NDArray[np.float32], estimates: NDArray[np.float32], k: int) -> float:

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from clothret.search.segment import Segment
 
 if TYPE_CHECKING:
-    from clothret.search.scan import CompactScan
+    from clothret.search.scan import PackedScan
 
 COMPACT_ROWS = 10_000
-COMPACT_SHARE = 0.5
+COMPACT_SHARE = 0.8
 """A filter worth a compact copy of its codes passes at least so many rows, at most this share."""
+
+COMPACT_AT_ONCE = 0.1
+"""Share of a segment up to which gathering the codes costs less than scanning all of them."""
 
 
 class Part:
@@ -25,62 +28,77 @@ class Part:
     Attributes:
         size: rows of the segment.
         count: rows that pass.
-        bits: bitmap, row r at bit r % 8 of byte r // 8; None where every row passes.
+        rows: (count,) passing rows, ascending; None where every row passes.
     """
 
-    def __init__(self, mask: NDArray[np.bool_] | None, size: int) -> None:
-        """From a (size,) mask; None: every row passes."""
+    def __init__(self, rows: NDArray[np.int64] | None, size: int) -> None:
+        """From ascending rows; None: every row passes."""
         self.size = size
-        self.count = size if mask is None else int(np.count_nonzero(mask))
-        self.bits = (
-            None if mask is None or self.count == size else np.packbits(mask, bitorder="little")
-        )
+        self.count = size if rows is None else len(rows)
+        self.rows = None if self.count == size else rows
         self._lock = threading.Lock()
         self._uses = 0
-        self._compact: CompactScan | None = None
+        self._compact: PackedScan | None = None
 
     @cached_property
-    def rows(self) -> NDArray[np.int64] | None:
-        """Passing rows, ascending; None where every row passes."""
-        if self.bits is None:
+    def bits(self) -> NDArray[np.uint8] | None:
+        """Bitmap, row r at bit r % 8 of byte r // 8; None where every row passes."""
+        if self.rows is None:
             return None
-        return np.flatnonzero(np.unpackbits(self.bits, count=self.size, bitorder="little"))
+        mask = np.zeros(self.size, dtype=np.bool_)
+        mask[self.rows] = True
+        return np.packbits(mask, bitorder="little")
 
-    def compact(self, segment: Segment) -> "CompactScan | None":
-        """The passing rows' codes alone, made at the second call; None before, or if no use."""
-        if self.bits is None or not COMPACT_ROWS <= self.count <= COMPACT_SHARE * self.size:
+    def compact(self, segment: Segment, *, few: bool) -> "PackedScan | None":
+        """The passing rows' codes alone; None where they are no use, or not worth it yet.
+
+        Args:
+            few: so few rows pass that one query alone would rather score them all.
+        """
+        if self.rows is None or not COMPACT_ROWS <= self.count <= COMPACT_SHARE * self.size:
             return None
         if self._compact is None and self._lock.acquire(blocking=False):
             try:  # one thread packs; others meanwhile go on without
                 self._uses += 1
-                if self._uses > 1 and self.rows is not None:
+                at_once = not few and self.count <= COMPACT_AT_ONCE * self.size
+                if self._uses > 1 or at_once:
                     self._compact = segment.compact(self.rows)
             finally:
                 self._lock.release()
         return self._compact
 
     @property
-    def compact_bytes(self) -> int:
-        """Memory that the compact copy holds."""
-        return self._compact.bytes if self._compact else 0
+    def bytes(self) -> int:
+        """Memory that the rows, their bitmap and the compact copy hold."""
+        rows = 0 if self.rows is None else self.rows.nbytes
+        return rows + self.size // 8 + (self._compact.bytes - rows if self._compact else 0)
 
 
 class Selection:
     """Passing rows of every segment."""
 
-    def __init__(self, mask: NDArray[np.bool_] | None, offsets: Iterable[int]) -> None:
+    def __init__(self, rows: NDArray[np.int64] | None, offsets: Iterable[int]) -> None:
         """
         Args:
-            mask: over all rows; None: every row passes.
+            rows: ascending, over all segments; None: every row passes.
             offsets: first row of each segment, and the number of rows.
         """
         self.parts = tuple(
-            Part(None if mask is None else mask[start:end], int(end - start))
+            Part(_within(rows, int(start), int(end)), int(end - start))
             for start, end in pairwise(offsets)
         )
         self.count = sum(part.count for part in self.parts)
 
     @property
-    def compact_bytes(self) -> int:
-        """Memory that compact copies hold."""
-        return sum(part.compact_bytes for part in self.parts)
+    def bytes(self) -> int:
+        """Memory that the selection holds."""
+        return sum(part.bytes for part in self.parts)
+
+
+def _within(rows: NDArray[np.int64] | None, start: int, end: int) -> NDArray[np.int64] | None:
+    """The rows of [start, end), numbered from its beginning."""
+    if rows is None:
+        return None
+    first, last = np.searchsorted(rows, (start, end))
+    part = rows[first:last]
+    return part - start if start else part

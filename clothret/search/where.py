@@ -56,10 +56,16 @@ class Filter:
     """A checked expression: SQL written by us, and the columns it reads.
 
     Expressions that differ in spacing, case of keywords or redundant brackets have one `sql`.
+
+    Attributes:
+        sql: the expression.
+        columns: that it reads.
+        boolean: its form alone says that it is boolean: a test, not, and, or.
     """
 
     sql: str
     columns: frozenset[str]
+    boolean: bool = False
 
 
 def parse_where(expression: str, columns: Iterable[str]) -> Filter:
@@ -135,6 +141,7 @@ class _Parser:
         self.depth = 0
         self.known = columns
         self.used: set[str] = set()
+        self.tests: set[str] = set()
 
     def filter(self) -> Filter:
         if self.next.kind == "end":
@@ -142,7 +149,7 @@ class _Parser:
         sql = self.any_of()
         if self.next.kind != "end":
             raise self.refuse("expected and, or, or the end of the expression")
-        return Filter(sql, frozenset(self.used))
+        return Filter(sql, frozenset(self.used), sql in self.tests)
 
     @property
     def next(self) -> Token:
@@ -182,46 +189,52 @@ class _Parser:
         while self.accept("or"):
             parts.append(self.all_of())
         self.depth -= 1
-        return parts[0] if len(parts) == 1 else "(" + " OR ".join(parts) + ")"
+        return parts[0] if len(parts) == 1 else self.true_or_false(" OR ".join(parts))
 
     def all_of(self) -> str:
         parts = [self.negation()]
         while self.accept("and"):
             parts.append(self.negation())
-        return parts[0] if len(parts) == 1 else "(" + " AND ".join(parts) + ")"
+        return parts[0] if len(parts) == 1 else self.true_or_false(" AND ".join(parts))
 
     def negation(self) -> str:
         negations = 0
         while self.accept("not"):
             negations += 1
         test = self.test()
-        return f"(NOT {test})" if negations % 2 else test
+        return self.true_or_false(f"NOT {test}") if negations % 2 else test
 
     def test(self) -> str:
         left = self.sum()
         compare = self.accept(*_COMPARISONS)
         if compare:
-            return f"({left} {_COMPARISONS[compare]} {self.sum()})"
+            return self.true_or_false(f"{left} {_COMPARISONS[compare]} {self.sum()}")
         if self.accept("is"):
             negated = "NOT " if self.accept("not") else ""
             value = self.accept("null", "true", "false")
             if not value:
                 raise self.refuse("expected null, true or false after is")
-            return f"({left} IS {negated}{value.upper()})"
+            return self.true_or_false(f"{left} IS {negated}{value.upper()}")
         negated = "NOT " if self.accept("not") else ""
         if self.accept("in"):
             self.expect("(")
-            return f"({left} {negated}IN ({', '.join(self.arguments())}))"
+            return self.true_or_false(f"{left} {negated}IN ({', '.join(self.arguments())})")
         if self.accept("between"):
             low = self.sum()
             self.expect("and")
-            return f"({left} {negated}BETWEEN {low} AND {self.sum()})"
+            return self.true_or_false(f"{left} {negated}BETWEEN {low} AND {self.sum()}")
         like = self.accept("like", "ilike")
         if like:
-            return f"({left} {negated}{like.upper()} {self.sum()})"
+            return self.true_or_false(f"{left} {negated}{like.upper()} {self.sum()}")
         if negated:
             raise self.refuse("expected in, between or like after not")
         return left
+
+    def true_or_false(self, sql: str) -> str:
+        """A boolean expression in brackets; remembered as such."""
+        sql = f"({sql})"
+        self.tests.add(sql)
+        return sql
 
     def sum(self) -> str:
         sql = self.term()

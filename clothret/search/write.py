@@ -147,11 +147,11 @@ def measure_depths(segment: Segment, seed: int = 0) -> tuple[int, int, int, int]
 
     rows = np.random.default_rng(seed).choice(len(segment), _SAMPLE_QUERIES, replace=False)
     edges = np.cumsum(segment.info.dims)[:2]
-    scan = segment.scan
 
     def needed(row: int, weights: tuple[float, float, float]) -> int:
         query = Query.build(np.split(segment.vectors[row], edges), weights, segment.info.dims)
-        found, estimates = scan.search(query.weighted, min(DEEPEST, len(segment)), None)
+        scanner = segment.scanner(query.only, masked=False)
+        found, estimates = scanner.search(query.weighted, min(DEEPEST, len(segment)), None)
         order = np.argsort(-estimates)
         found, estimates = found[order], estimates[order]
         scores = inner_products_at(segment.vectors, query.weighted, found)

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -310,3 +311,12 @@ def test_a_table_without_columns_is_an_index_without_filters(tmp_path):
     assert index.search(X, X, X, k=1).rows.tolist() == [0]
     with pytest.raises(FilterError, match="unknown column"):
         index.search(X, X, X, where="n = 1")
+
+
+def test_warming_maps_every_page_of_the_vectors(tmp_path):
+    blocks = [unit_rows(seed, 3000, 64) for seed in range(3)]
+    index = Index.build(tmp_path / "index", *blocks, pa.table({"n": range(3000)}))
+    index.warm()
+    mapped = Path("/proc/self/smaps").read_text().split(f"{tmp_path}/index/segment/vectors.f32")[1]
+    sizes = dict(line.split(":") for line in mapped.splitlines()[1:5])
+    assert sizes["Rss"] == sizes["Size"]

@@ -11,7 +11,7 @@ from clothret.search import Index, write_segment
 from clothret.search.blocks import Query
 from clothret.search.codebook import Codebook
 from clothret.search.nearest import nearest, start_depth
-from clothret.search.scan import Scan, expected_misses, inner_products_at
+from clothret.search.scan import MaskedScan, PackedScan, expected_misses, inner_products_at
 from clothret.search.segment import Segment
 from clothret.search.selection import Part
 
@@ -84,12 +84,21 @@ def test_plans_follow_the_filter(index):
     built, _ = index
     query = Query.build(built.vectors(0), (1, 1, 1), DIMS)
     segment = built.segments[0]
-    half = np.arange(ROWS) % 5 < 2
-    part = Part(half, ROWS)
+    part = Part(np.flatnonzero(np.arange(ROWS) % 5 < 2), ROWS)
     assert nearest(segment, Part(None, ROWS), query, 10)[1] == "scan"
     assert nearest(segment, part, query, 10)[1] == "exact"  # 12,000 rows, first use
     assert nearest(segment, part, query, 10)[1] == "compact"
-    assert nearest(segment, Part(np.arange(ROWS) < 50, ROWS), query, 10)[1] == "exact"
+    assert nearest(segment, Part(np.arange(50), ROWS), query, 10)[1] == "exact"
+
+
+def test_a_narrow_filter_is_compact_at_once_and_a_wide_one_at_its_second_use(index, monkeypatch):
+    monkeypatch.setattr("clothret.search.nearest.EXACT_ROWS", 1000)
+    monkeypatch.setattr("clothret.search.selection.COMPACT_ROWS", 1000)
+    query = Query.build(index[0].vectors(0), (1, 1, 1), DIMS)
+    segment = index[0].segments[0]
+    narrow, wide = Part(np.arange(0, ROWS, 12), ROWS), Part(np.arange(0, ROWS, 2), ROWS)
+    assert nearest(segment, narrow, query, 10)[1] == "compact"
+    assert [nearest(segment, wide, query, 10)[1] for _ in range(2)] == ["scan", "compact"]
 
 
 def test_a_compact_copy_finds_what_the_whole_scan_finds(index):
@@ -97,7 +106,9 @@ def test_a_compact_copy_finds_what_the_whole_scan_finds(index):
     mask = np.arange(ROWS) % 3 == 0
     rows = np.flatnonzero(mask)
     query = index[1][7]
-    whole, estimates = segment.scan.search(query, 50, np.packbits(mask, bitorder="little"))
+    whole, estimates = MaskedScan(segment.codebook, segment.codes).search(
+        query, 50, np.packbits(mask, bitorder="little")
+    )
     compact, same = segment.compact(rows).search(query, 50, None)
     assert mask[whole].all()
     np.testing.assert_allclose(np.sort(estimates), np.sort(same), atol=1e-5)
@@ -112,6 +123,18 @@ def test_one_criterion_alone_is_scored_by_its_own_codes():
     assert (np.sum(used, axis=0) <= 1).all()  # no column takes from two criteria
     slots = np.array(used).reshape(3, codebook.quantizers, -1).any(axis=2)
     assert (slots.sum(axis=0) == 1).all()  # nor any sub-quantizer
+
+
+@pytest.mark.parametrize("criterion", [0, 1, 2])  # 8 + 7 + 8 sub-quantizers: halves of bytes too
+def test_one_criterion_alone_is_scanned_without_the_others(index, criterion):
+    segment = index[0].segments[0]
+    weights = np.eye(3)[criterion]
+    query = Query.build(index[0].vectors(5), weights, DIMS)
+    assert query.only == criterion
+    alone, few = segment.scanner(criterion, masked=False).search(query.weighted, 200, None)
+    all_codes, estimates = segment.scanner(None, masked=False).search(query.weighted, 200, None)
+    assert len(np.intersect1d(alone, all_codes)) >= 150  # estimates are rounded to 8 bits
+    np.testing.assert_allclose(np.sort(few), np.sort(estimates), atol=0.03)
 
 
 def test_the_projection_keeps_inner_products():
@@ -130,7 +153,7 @@ def test_codes_of_vectors_on_centroids_are_exact():
     block = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     vectors = np.tile(np.concatenate([block] * 3, axis=1), (40, 1))
     codebook = Codebook.train(vectors, (2, 2, 2))
-    scan = Scan(codebook, codebook.encode(vectors))
+    scan = PackedScan(codebook, codebook.encode(vectors))
     _, estimates = scan.search(vectors[3], 40, None)
     assert estimates == pytest.approx(np.full(40, 3.0), abs=0.05)
 
