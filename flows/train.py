@@ -16,6 +16,7 @@ def train(
     epochs: int | None = None,
     nproc: int | None = None,
     weights: str | None = None,
+    start: str | None = None,
     resume: str | None = None,
     lake: str | None = None,
 ) -> dict[str, Any]:
@@ -28,7 +29,8 @@ def train(
         epochs: overrides the preset's.
         nproc: processes; None takes one per GPU, or one per core without.
         weights: of the backbone at the start: "imagenet", "none" or a path; None: the preset's.
+        start: version of a model whose weights the whole network starts from.
         resume: run to go on with; None goes on with the same run if it was cut off.
         lake: the lake; None takes the settings'.
     """
-    return train_model(dataset, categories, preset, epochs, nproc, weights, resume, lake)
+    return train_model(dataset, categories, preset, epochs, nproc, weights, start, resume, lake)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 GPU = "gpu"
 RESULT = "result.json"
+SPLITS = ("train", "validation")
 
 
 @task(name="train-model", tags=[GPU])
@@ -43,6 +44,7 @@ def train_model(
     epochs: int | None,
     nproc: int | None,
     weights: str | None,
+    start: str | None,
     resume: str | None,
     lake: str | None,
 ) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def train_model(
     from clothret.detection.launch import TrainSpec
 
     storage = open_storage(Settings.load(lake=lake).lake)
+    registry = ModelRegistry(storage)
     if resume is not None:
         folder = runs_folder(storage) / resume
         if not re.fullmatch(r"r-[0-9a-f]{12}", resume) or not (folder / "spec.json").is_file():
@@ -64,9 +67,8 @@ def train_model(
         processes = nproc or default_processes()
         data = open_dataset(storage, dataset)
         recipe = chosen_recipe(preset, categories, epochs, weights)
-        spec = new_spec(storage, data, recipe, processes)
+        spec = new_spec(storage, data, recipe, processes, registry.fetch(start) if start else None)
     run = spec.out.name
-    registry = ModelRegistry(storage)
     done = finished(spec.out, registry)
     if done is not None:
         get_run_logger().info("run %s is finished: model %s", run, done["model"])
@@ -103,19 +105,24 @@ def chosen_recipe(
     return override(preset(name).answering(categories), changes)
 
 
-def new_spec(storage: Storage, data: Dataset, recipe: "Preset", processes: int) -> "TrainSpec":
+def new_spec(
+    storage: Storage, data: Dataset, recipe: "Preset", processes: int, start: Path | None
+) -> "TrainSpec":
     """The training of a recipe on a dataset's version; its folder is named by all of it."""
     from clothret.detection.launch import TrainSpec
 
     model, config = recipe.model, recipe.train
     identity = [data.name, data.version, model.to_dict(), config.to_dict(), processes]
+    identity += [start.name] if start else []
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return TrainSpec(
-        splits={name: data.annotations_path(name) for name in ("train", "validation")},
+        splits={name: data.annotations_path(name) for name in SPLITS},
+        image_dirs={name: data.image_dir(name) for name in SPLITS},
         model=model,
         train=config,
         out=runs_folder(storage) / f"r-{digest[:12]}",
         resume=True,
+        start=start,
     )
 
 

@@ -46,6 +46,7 @@ def ingest(source: str, lake: str | None, as_json: bool, **options: Any) -> None
 @click.option("--epochs", type=click.IntRange(min=1), help="Overrides the preset's.")
 @click.option("--nproc", type=click.IntRange(min=1), help="Processes; default: one per GPU.")
 @click.option("--weights", metavar="W", help="Backbone at the start: imagenet, none or a path.")
+@click.option("--start", metavar="V", help="Model version whose weights to start from.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was cut off.")
 @common_options
 def train(lake: str | None, as_json: bool, **options: Any) -> None:

@@ -58,7 +58,7 @@ class Dataset:
             NotFoundError: no such split.
             ArtifactError: its file is damaged.
         """
-        return read_annotations(self.annotations_path(name), self._image_dir(name, images))
+        return read_annotations(self.annotations_path(name), self.image_dir(name, images=images))
 
     def annotations_path(self, split: str) -> Path:
         """Local Arrow file of a split, for processes that map it themselves."""
@@ -112,12 +112,18 @@ class Dataset:
     def _local(self, path: str) -> Path:
         return self.storage.local_copy(f"{self.prefix}/{path}")
 
-    def _image_dir(self, split: str, needed: bool) -> Path:
+    def image_dir(self, split: str, *, images: bool = True) -> Path:
+        """Local folder of a split's pictures.
+
+        Args:
+            split: one of `splits`.
+            images: bring them there, if the lake is a bucket and they are not there yet.
+        """
         if self.storage.is_local:
             return Path(self.storage.url) / self.prefix / "images" / split
         lake = hashlib.sha256(self.storage.url.encode()).hexdigest()[:16]
         folder = cache_dir() / "datasets" / lake / self.name / self.version / "images" / split
-        if not needed:
+        if not images:
             return folder
         start = f"images/{split}/"
         shards = {

@@ -17,6 +17,8 @@ semantic branch).
 
 import json
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -380,6 +382,17 @@ def save_model(
     partial.replace(folder / "config.json")
 
 
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Whatever a damaged file raises, with the folder's name."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFoundError(f"model {folder}: {error.filename} is missing") from None
+    except Exception as error:
+        raise ArtifactError(f"model {folder}: cannot be read: {error}") from error
+
+
 def load_model(
     folder: Path, device: str | torch.device = "cpu", *, scheme: Scheme | None = None
 ) -> tuple[GarmentRCNN, ModelConfig]:
@@ -394,13 +407,9 @@ def load_model(
         NotFoundError: a file is missing.
         ArtifactError: a file is damaged or of another format, or the scheme cannot be had.
     """
-    try:
+    with _reading(folder):
         values = json.loads((folder / "config.json").read_text())
         state = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise NotFoundError(f"model {folder}: {error.filename} is missing") from None
-    except Exception as error:
-        raise ArtifactError(f"model {folder}: cannot be read: {error}") from error
     if values.get("format") != CONFIG_FORMAT:
         raise ArtifactError(
             f"model {folder}: expected format {CONFIG_FORMAT}, found {values.get('format')}"
@@ -418,3 +427,39 @@ def load_model(
     except RuntimeError as error:
         raise ArtifactError(f"model {folder}: weights do not fit config.json: {error}") from None
     return model.to(device).eval(), config
+
+
+def start_from(model: GarmentRCNN, folder: Path) -> list[str]:
+    """Copy into `model` every weight of another model that has the same name and shape.
+
+    The other may see pictures of another size, answer in another scheme or lack a head: what does
+    not fit stays as it was initialized.
+
+    Args:
+        model: the network to fill.
+        folder: by `save_model`.
+
+    Returns:
+        Names of the weights that stay as they were.
+
+    Raises:
+        NotFoundError: `folder` holds no model.
+        ArtifactError: it cannot be read, or most of this backbone has no weights there.
+    """
+    with _reading(folder):
+        state = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
+    own = model.state_dict()
+    fitting = {
+        name: value
+        for name, value in state.items()
+        if name in own and own[name].shape == value.shape
+    }
+    wanted = {name: value.numel() for name, value in own.items() if name.startswith("backbone.")}
+    found = sum(count for name, count in wanted.items() if name in fitting)
+    if 2 * found < sum(wanted.values()):
+        raise ArtifactError(
+            f"model {folder}: expected weights for this network's backbone, "
+            f"{found} of {sum(wanted.values())} fit"
+        )
+    model.load_state_dict(fitting, strict=False)
+    return sorted(own.keys() - fitting.keys())

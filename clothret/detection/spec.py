@@ -1,7 +1,7 @@
 """A training as values that travel between processes: what to do, and what it came to."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,18 @@ class TrainSpec:
         splits: Arrow files of annotations by split name.
         model, train: the recipe.
         out: folder to write.
-        image_dir: of the images, if not where the annotations say.
+        image_dirs: folder of a split's images by split name, if not where the annotations say.
         resume: go on from the newest checkpoint.
+        start: model folder whose weights the network starts from; see `start_from`.
     """
 
     splits: dict[str, Path]
     model: ModelConfig
     train: TrainConfig
     out: Path
-    image_dir: Path | None = None
+    image_dirs: dict[str, Path] = field(default_factory=dict)
     resume: bool = False
+    start: Path | None = None
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
@@ -36,8 +38,9 @@ class TrainSpec:
             "model": self.model.to_dict(),
             "train": self.train.to_dict(),
             "out": str(self.out.absolute()),
-            "image_dir": str(self.image_dir.absolute()) if self.image_dir else None,
+            "image_dirs": {name: str(Path(d).absolute()) for name, d in self.image_dirs.items()},
             "resume": self.resume,
+            "start": str(self.start.absolute()) if self.start else None,
         }
         path.write_text(json.dumps(values, indent=2) + "\n")
 
@@ -55,8 +58,9 @@ class TrainSpec:
                 model=ModelConfig.from_dict(values["model"]),
                 train=TrainConfig.from_dict(values["train"]),
                 out=Path(values["out"]),
-                image_dir=Path(values["image_dir"]) if values["image_dir"] else None,
+                image_dirs={name: Path(d) for name, d in values["image_dirs"].items()},
                 resume=values["resume"],
+                start=Path(values["start"]) if values["start"] else None,
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"{path}: cannot be read as a training spec: {error}") from error

@@ -44,6 +44,7 @@ def train(
     *,
     on_event: OnEvent,
     resume: bool = False,
+    start: Path | None = None,
 ) -> TrainResult:
     """Train in this process, together with the others that torchrun started, if it did.
 
@@ -53,11 +54,12 @@ def train(
         out: folder to write; made if missing.
         on_event: told of every line of metrics, on the first process.
         resume: go on from the newest checkpoint in `out`; without one, start anew.
+        start: model folder whose weights the network starts from; see `start_from`.
 
     Raises:
         InputError: there is no image to train on, or `out` holds another run and `resume` is not
             asked for.
-        ArtifactError: the checkpoint to resume is of another run.
+        ArtifactError: the checkpoint to resume is of another run, or `start` does not fit.
         TrainingDivergedError: a loss is not finite; images and losses are named.
         TrainingError: the GPU is in use by another training.
     """
@@ -82,6 +84,7 @@ def train(
             on_event=lambda event: _record(event, log, on_event, out),
             evaluate=_evaluator(splits, model_config, ranks),
             stopping=stopping,
+            start=start,
         )
         resumed = resume and trainer.restore()
         log = MetricsLog(out / "metrics.jsonl", trainer.step) if ranks.first else None
@@ -142,8 +145,19 @@ def _result(trainer: Trainer) -> TrainResult:
 
 def run_spec(spec: TrainSpec, on_event: OnEvent) -> TrainResult:
     """`train` with the files and recipe of a spec."""
-    splits = {name: read_annotations(path, spec.image_dir) for name, path in spec.splits.items()}
-    return train(splits, spec.model, spec.train, spec.out, on_event=on_event, resume=spec.resume)
+    splits = {
+        name: read_annotations(path, spec.image_dirs.get(name))
+        for name, path in spec.splits.items()
+    }
+    return train(
+        splits,
+        spec.model,
+        spec.train,
+        spec.out,
+        on_event=on_event,
+        resume=spec.resume,
+        start=spec.start,
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -189,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
         help="any field of ModelConfig, TrainConfig or (augment.NAME) AugmentConfig",
     )
     parser.add_argument("--out", type=Path, default=Path("model"), help="folder to write")
+    recipe.add_argument("--start", type=Path, help="model folder whose weights to start from")
     parser.add_argument("--resume", action="store_true", help="go on from --out's checkpoint")
     parser.add_argument("--nproc", type=int, default=1, help="processes on this machine")
     parser.add_argument("--spec", type=Path, help=argparse.SUPPRESS)
@@ -212,8 +227,9 @@ def _spec(options: argparse.Namespace) -> TrainSpec:
         model=chosen.model,
         train=chosen.train,
         out=options.out,
-        image_dir=options.images,
+        image_dirs=dict.fromkeys(splits, options.images) if options.images else {},
         resume=options.resume,
+        start=options.start,
     )
 
 

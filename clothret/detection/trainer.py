@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clothret.detection.checkpoint import load_checkpoint, save_checkpoint
 from clothret.detection.loader import Batch, Order, StepDataset, batches
-from clothret.detection.model import GarmentRCNN, ModelConfig, build_model, save_model
+from clothret.detection.model import GarmentRCNN, ModelConfig, build_model, save_model, start_from
 from clothret.detection.optimizer import (
     AveragedWeights,
     build_optimizer,
@@ -72,6 +72,7 @@ class Trainer:
         on_event: told of every line of metrics; on the first process alone.
         evaluate: figures of a network on held-out images; every process takes part.
         stopping: whether somebody asked this process to save and leave.
+        start: model folder whose weights the network starts from; see `start_from`.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Trainer:
         on_event: OnEvent,
         evaluate: Evaluate,
         stopping: Callable[[], bool],
+        start: Path | None = None,
     ) -> None:
         self.model_config, self.config = model_config, config
         self.out, self.ranks = out, ranks
@@ -96,7 +98,10 @@ class Trainer:
         self.images_per_step = images
         self._seed(-1)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        self.model = build_model(model_config).to(ranks.device, memory_format=layout)
+        model = build_model(model_config)
+        if start is not None:
+            start_from(model, start)
+        self.model = model.to(ranks.device, memory_format=layout)
         ranks.broadcast(self.model)
         self.optimizer = build_optimizer(self.model, config)
         self.average = AveragedWeights(self.model, config.ema) if config.ema else None

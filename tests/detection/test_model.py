@@ -9,7 +9,7 @@ import pytest
 import torch
 import torchvision
 
-from clothret.detection.model import ModelConfig, build_model, load_model, save_model
+from clothret.detection.model import ModelConfig, build_model, load_model, save_model, start_from
 from clothret.errors import ArtifactError, NotFoundError
 
 TINY = ModelConfig(
@@ -213,6 +213,26 @@ def test_a_model_of_thirteen_categories_answers_in_either_scheme(tmp_path: Path)
     save_model(tmp_path / "plain", build_model(TINY).state_dict(), TINY)
     with pytest.raises(ArtifactError, match="trained for 'binary', cannot answer as 'df2'"):
         load_model(tmp_path / "plain", scheme="df2")
+
+
+def test_a_network_starts_from_what_fits_of_another(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    binary = build_model(TINY)
+    save_model(tmp_path, binary.state_dict(), TINY)
+    torch.manual_seed(2)
+    larger = build_model(replace(TINY, scheme="df2", min_size=96, max_size=96, mask_pool=20))
+    before = {name: value.clone() for name, value in larger.state_dict().items()}
+    kept = start_from(larger, tmp_path)
+    assert kept
+    assert all("predictor" in name for name in kept)
+    for name, value in larger.state_dict().items():
+        expected = before[name] if name in kept else binary.state_dict()[name]
+        assert torch.equal(value, expected), name
+    other = build_model(replace(TINY, widths=tuple(2 * width for width in TINY.widths)))
+    with pytest.raises(ArtifactError, match="expected weights for this network's backbone"):
+        start_from(other, tmp_path)
+    with pytest.raises(NotFoundError, match="is missing"):
+        start_from(binary, tmp_path / "nowhere")
 
 
 def test_damaged_models_are_refused_by_name(tmp_path: Path) -> None:

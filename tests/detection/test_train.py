@@ -127,6 +127,19 @@ def test_learning_happens(splits: dict[str, Annotations], tmp_path: Path) -> Non
     assert result.best["bbox/AP50"] > 0.25
 
 
+def test_a_training_starts_from_another_models_weights(data: Path, tmp_path: Path) -> None:
+    launch(make_spec(data, tmp_path / "first"), 1, lambda event: None)
+    spec = replace(
+        make_spec(data, tmp_path / "second", steps=1, lr=1e-12), start=tmp_path / "first"
+    )
+    launch(replace(spec, train=replace(spec.train, ema=0.0)), 1, lambda event: None)
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    learned = [name for name, value in first.items() if name.endswith("weight")]
+    assert learned
+    for name in learned:
+        assert torch.allclose(first[name], second[name], atol=1e-6), name
+
+
 def test_a_run_without_validation_keeps_the_last_weights(
     splits: dict[str, Annotations], tmp_path: Path
 ) -> None:
