@@ -31,6 +31,8 @@ SMALL = 25_000
 MOST_SMALL = 8
 """Small segments that a generation may have; more are merged into one."""
 
+ALL_DIFFERENT = ("image_id", "item_id", "image", "digest", "key")
+
 NOT_DONE = "not segmented and described yet"
 
 
@@ -328,5 +330,7 @@ def _arrow_bytes(table: pa.Table) -> bytes:
 
 def _parquet_bytes(table: pa.Table) -> bytes:
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", compression_level=1)
+    # Ids and digests are all different: looking for repeats among them costs a third more.
+    repeated = [name for name in table.column_names if name not in ALL_DIFFERENT]
+    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=repeated)
     return sink.getvalue()

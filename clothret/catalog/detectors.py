@@ -49,6 +49,8 @@ class DetectorSpec:
     def digest(self) -> str:
         """What cached detections depend on."""
         parts = {name: value for name, value in asdict(self).items() if name != "model"}
+        if not self.precision:
+            del parts["precision"]
         return digest_value({**parts, "own": _OWN_DIGESTS.get(self.kind)})
 
     @property

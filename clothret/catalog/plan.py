@@ -101,6 +101,8 @@ class Plan:
     def renamed(self) -> int:
         """How many of the added images have the bytes of a removed one."""
         removed = self.removed()["key"].drop_null()
+        if not len(removed):
+            return 0
         added = self.key.filter(pa.array(self.states() == "added"))
         return int(pc.sum(pc.is_in(added, value_set=removed.combine_chunks())).as_py() or 0)
 

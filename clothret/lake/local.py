@@ -141,7 +141,7 @@ class LocalStorage(Storage):
         with found:
             for item in found:
                 name = item.name
-                if name.startswith(UNFINISHED) or name.endswith(LOCK_SUFFIX):
+                if name[0] == "." and (name.startswith(UNFINISHED) or name.endswith(LOCK_SUFFIX)):
                     continue
                 if item.is_dir(follow_symlinks=False):
                     self._walk(item.path, f"{prefix}{name}/", entries)
@@ -154,7 +154,8 @@ class LocalStorage(Storage):
                     continue
                 if stat.S_ISREG(status.st_mode):
                     mark = f"{status.st_mtime_ns:x}-{status.st_ctime_ns:x}"
-                    entries.append(Entry(prefix + name, status.st_size, status.st_mtime, mark))
+                    facts = (prefix + name, status.st_size, status.st_mtime, mark)
+                    entries.append(Entry._make(facts))
 
     def _replace(self, path: str, write: Callable[[BinaryIO], object]) -> None:
         target = self._path(path)
