@@ -62,10 +62,15 @@ class FaissIvf(_Faiss):
     """A partitioned index over the concatenated vectors."""
 
     name = "FAISS IVF1024,SQ8"
-    settings = "nprobe 64, IDSelectorBitmap, one thread"
 
-    def __init__(self, matrix, masks):
+    def __init__(self, matrix, masks, probes: int, shared: "FaissIvf | None" = None):
         super().__init__(masks)
+        self.probes = probes
+        self.name = f"{FaissIvf.name}, nprobe {probes}"
+        self.settings = "trained on 100,000 rows, IDSelectorBitmap, one thread"
+        if shared is not None:
+            self.index = shared.index
+            return
         faiss.omp_set_num_threads(1)  # a team of threads spins for minutes where cores are busy
         self.index = faiss.index_factory(WIDTH, "IVF1024,SQ8", faiss.METRIC_INNER_PRODUCT)
         self.index.train(np.array(matrix[:100_000]))
@@ -73,7 +78,7 @@ class FaissIvf(_Faiss):
 
     def search(self, query, where, k):
         faiss.omp_set_num_threads(1)
-        parameters = faiss.IVFSearchParameters(nprobe=64, sel=self._selector(where))
+        parameters = faiss.IVFSearchParameters(nprobe=self.probes, sel=self._selector(where))
         return self.index.search(query[None], k, params=parameters)[1][0]
 
 
@@ -106,30 +111,32 @@ class DuckDb:
 class LanceDb:
     """IVF_PQ on disk with prefiltering and refinement."""
 
-    name = "LanceDB IVF_PQ"
-    settings = "dot, 256 partitions, 96 sub-vectors, nprobes 64, refine_factor 20, prefilter"
+    PARTITIONS, SUB_VECTORS = 256, 96
 
-    def __init__(self, matrix, table, folder: Path):
+    def __init__(self, matrix, table, folder: Path, probes: int, refine: int):
         import lancedb
 
-        database = lancedb.connect(str(folder / f"lance-{len(matrix)}"))
+        self.probes, self.refine = probes, refine
+        self.name = f"LanceDB IVF_PQ, nprobes {probes}, refine {refine}"
+        self.settings = f"dot, {self.PARTITIONS} partitions, {self.SUB_VECTORS} × 8 bits, prefilter"
+        database = lancedb.connect(str(folder / f"lance-{folder_kind(matrix)}-{len(matrix)}"))
         if "peer" in database.list_tables().tables:
             self.table = database.open_table("peer")
-            return
-        batches = (
-            _with_vectors(matrix, table, start, 50_000) for start in range(0, len(matrix), 50_000)
-        )
-        first = next(batches)
-        self.table = database.create_table("peer", first)
-        for batch in batches:
-            self.table.add(batch)
-        self.table.create_index(
-            metric="dot", vector_column_name="vector", num_partitions=256, num_sub_vectors=96
-        )
-        self.table.optimize()
+        else:
+            self.table = database.create_table("peer", _with_vectors(matrix, table, 0, 50_000))
+            for start in range(50_000, len(matrix), 50_000):
+                self.table.add(_with_vectors(matrix, table, start, 50_000))
+        if not self.table.list_indices():
+            self.table.create_index(
+                metric="dot",
+                vector_column_name="vector",
+                num_partitions=self.PARTITIONS,
+                num_sub_vectors=self.SUB_VECTORS,
+            )
 
     def search(self, query, where, k):
-        search = self.table.search(query).distance_type("dot").nprobes(64).refine_factor(20)
+        search = self.table.search(query).distance_type("dot")
+        search = search.nprobes(self.probes).refine_factor(self.refine)
         if where:
             search = search.where(where, prefilter=True)
         return np.array([hit["row"] for hit in search.select(["row"]).limit(k).to_list()], np.int64)
@@ -138,20 +145,23 @@ class LanceDb:
 class Usearch:
     """HNSW graph of int8 vectors; a filter is applied to over-fetched results."""
 
-    name = "usearch HNSW i8"
-    settings = "connectivity 24, expansion 160 / 400, over-fetch k / selectivity, at most 4096"
-
-    def __init__(self, matrix, masks, folder: Path):
+    def __init__(
+        self, matrix, masks, folder: Path, expansion: int, shared: "Usearch | None" = None
+    ):
         with contextlib.suppress(ImportError):
             import numkong  # noqa: F401 (kernels that usearch 2.26 links to)
         from usearch.index import Index
 
-        self.masks = masks
-        self.index = Index(
-            ndim=WIDTH, metric="ip", dtype="i8", connectivity=24, expansion_add=160,
-            expansion_search=400,
-        )  # fmt: skip
-        path = folder / f"usearch-{len(matrix)}"
+        self.masks, self.expansion = masks, expansion
+        self.name = f"usearch HNSW i8, expansion {expansion}"
+        self.settings = (
+            "connectivity 24, expansion at build 160, over-fetch k / selectivity, at most 4096"
+        )
+        if shared is not None:
+            self.index = shared.index
+            return
+        self.index = Index(ndim=WIDTH, metric="ip", dtype="i8", connectivity=24, expansion_add=160)
+        path = folder / f"usearch-{folder_kind(matrix)}-{len(matrix)}"
         if path.exists():
             self.index.load(str(path))
             return
@@ -161,34 +171,48 @@ class Usearch:
         self.index.save(str(path))
 
     def search(self, query, where, k):
+        self.index.expansion_search = self.expansion
         scaled = query / np.linalg.norm(query)
         if where is None:
-            return self.index.search(scaled, k).keys.astype(np.int64)
+            return self.index.search(scaled, k, threads=1).keys.astype(np.int64)
         mask = self.masks[where]
-        fetched = self.index.search(scaled, min(4096, int(k / max(mask.mean(), 1e-6)) + k))
-        rows = fetched.keys.astype(np.int64)
+        wanted = min(4096, int(k / max(mask.mean(), 1e-6)) + k)
+        rows = self.index.search(scaled, wanted, threads=1).keys.astype(np.int64)
         return rows[mask[rows]][:k]
 
 
+def folder_kind(matrix) -> str:
+    """`random` or `clustered`, from the name of the file that the matrix is mapped from."""
+    return Path(matrix.filename).name.split("-")[0]
+
+
 def build_peers(names, matrix, table, masks, folder: Path) -> list[Peer]:
-    """The named peers that are installed; absent ones are named on the way."""
+    """The named peers that are installed, some with two settings; absent ones are named."""
     makers = {
-        "sq8": lambda: FaissSq8(matrix, masks),
-        "ivf": lambda: FaissIvf(matrix, masks),
-        "duckdb": lambda: DuckDb(matrix, table),
-        "lancedb": lambda: LanceDb(matrix, table, folder),
-        "usearch": lambda: Usearch(matrix, masks, folder),
+        "sq8": lambda: [FaissSq8(matrix, masks)],
+        "ivf": lambda: _twice(lambda p, s: FaissIvf(matrix, masks, p, s), 64, 512),
+        "duckdb": lambda: [DuckDb(matrix, table)],
+        "lancedb": lambda: [
+            LanceDb(matrix, table, folder, *setting) for setting in ((64, 20), (256, 50))
+        ],
+        "usearch": lambda: _twice(lambda e, s: Usearch(matrix, masks, folder, e, s), 400, 3200),
     }
     peers = []
     for name in names:
         start = time.perf_counter()
         try:
-            peers.append(makers[name]())
+            made = makers[name]()
         except ImportError as error:
             print(f"{name}: left out, {error}")
             continue
-        print(f"{peers[-1].name}: built or opened in {time.perf_counter() - start:.0f} s")
+        peers += made
+        print(f"{made[0].name}: built or opened in {time.perf_counter() - start:.0f} s")
     return peers
+
+
+def _twice(make, first: int, second: int) -> list[Peer]:
+    one = make(first, None)
+    return [one, make(second, one)]
 
 
 def _add(index, matrix) -> None:

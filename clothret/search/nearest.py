@@ -2,6 +2,7 @@
 
 exact     few rows pass: all are scored
 compact   a narrow filter, or one asked for again: its rows' codes, gathered once, are scanned
+cells     no filter, a large segment, and data that falls into cells: the nearest are scanned
 scan      all codes are scanned, or all of the one criterion that counts; a bitmap narrows them
 
 A scan's candidates are scored exactly. Where their scores suggest that a true result lies beyond
@@ -51,9 +52,19 @@ def nearest(
         scores = _score(segment, query, part.rows)
         best = shortlist(scores, k, weight)
         return best if part.rows is None else part.rows[best], "exact"
-    scanner = compact or segment.scanner(query.only, masked=part.rows is not None)
+    scanner, plan = (compact, "compact") if compact else _scanner(segment, part, query)
     rows, scores = scan_deep_enough(segment, part, scanner, query, k)
-    return rows[shortlist(scores, k, weight)], "compact" if compact else "scan"
+    return rows[shortlist(scores, k, weight)], plan
+
+
+def _scanner(segment: Segment, part: Part, query: Query) -> tuple["Scanner", str]:
+    """What reads codes without having gathered any, and the plan's name."""
+    cells = segment.cells if part.rows is None else None
+    probed = cells.plan(query) if cells else None
+    if cells and probed:
+        criterion, share = probed
+        return cells.scan(criterion).reading(query.weighted, share), "cells"
+    return segment.scanner(query.only, masked=part.rows is not None), "scan"
 
 
 def scan_deep_enough(

@@ -8,7 +8,8 @@ Source: André et al., "Quicker ADC", PAMI 2021 (the kernel).
 """
 
 import math
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import faiss
 import numpy as np
@@ -102,6 +103,69 @@ class MaskedScan:
         return rows[0][found], scores[0][found]
 
 
+class CellScan:
+    """All codes, cell by cell of one criterion; a search reads the cells nearest to its query."""
+
+    def __init__(
+        self,
+        codebook: Codebook,
+        codes: NDArray[np.uint8],
+        labels: NDArray[np.uint16],
+        centroids: NDArray[np.float32],
+    ) -> None:
+        """
+        Args:
+            codebook: how the codes were made.
+            codes: (rows, codebook.code_bytes) uint8.
+            labels: (rows,) the cell of each row.
+            centroids: (cells, D), zero but for one criterion.
+        """
+        self.codebook = codebook
+        self._centroids = centroids
+        quantizer, cells = codebook.quantizer(), len(centroids)
+        rows = np.argsort(labels, kind="stable")
+        edges = np.searchsorted(labels[rows], np.arange(cells + 1))
+        self._sizes = np.diff(edges)
+        self._coarse = faiss.IndexFlatIP(quantizer.d)
+        self._coarse.add(np.ascontiguousarray(centroids @ codebook.projection))
+        plain = faiss.IndexIVFPQ(
+            self._coarse, quantizer.d, cells, quantizer.M, 4, faiss.METRIC_INNER_PRODUCT
+        )
+        plain.pq, plain.by_residual, plain.is_trained = quantizer, False, True
+        for cell in np.flatnonzero(self._sizes):
+            of_cell = np.ascontiguousarray(rows[edges[cell] : edges[cell + 1]], dtype=np.int64)
+            part = codes.take(of_cell, axis=0)
+            plain.invlists.add_entries(
+                int(cell), len(of_cell), faiss.swig_ptr(of_cell), faiss.swig_ptr(part)
+            )
+        plain.ntotal = len(rows)
+        self._index = faiss.IndexIVFPQFastScan(plain)
+
+    def reading(self, query: NDArray[np.float32], share: float) -> Scanner:
+        """A scanner of the fewest cells nearest to `query` that hold this share of the rows."""
+        order = np.argsort(-(self._centroids @ query), kind="stable")
+        held = np.cumsum(self._sizes[order])
+        probes = int(np.searchsorted(held, share * held[-1])) + 1
+        return _Probing(self._index, self.codebook, min(probes, len(order)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Probing:
+    index: Any
+    codebook: Codebook
+    probes: int
+
+    def search(
+        self, query: NDArray[np.float32], depth: int, bits: NDArray[np.uint8] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """As `Scanner.search`; cells are never read under a filter, `bits` is not needed."""
+        faiss.omp_set_num_threads(1)
+        parameters = faiss.IVFSearchParameters(nprobe=self.probes)
+        scores, rows = self.index.search(self.codebook.project(query), depth, params=parameters)
+        found = rows[0] >= 0
+        return rows[0][found], scores[0][found]
+
+
 def expected_misses(exact: NDArray[np.float32], estimates: NDArray[np.float32], k: int) -> float:
     """How many of the true `k` best the scan's candidates are expected to lack.
 
@@ -123,8 +187,10 @@ def expected_misses(exact: NDArray[np.float32], estimates: NDArray[np.float32], 
     # Not about their mean: among dense crowds that one is a matter of which crowd was reached.
     spread = float(np.sqrt(np.mean(np.square(errors, dtype=np.float64))))
     upper = float(np.partition(estimates, count // 2)[count // 2])
-    if spread <= 1e-7 or upper <= worst:
+    if spread <= 1e-7:
         return 0.0 if gap > 0 else math.inf
+    if upper <= worst:  # half of the candidates tie for the last place, and so may any number more
+        return math.inf
     rate = math.log(count / (count - count // 2)) / (upper - worst)
     if rate * spread > 8:  # the candidates are all alike: the estimate says nothing
         return math.inf

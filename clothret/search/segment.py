@@ -3,6 +3,7 @@
 vectors.f32    (rows, D) float32, C order, [color | texture | shape], memory-mapped
 codebook.npz   how vectors become codes; this and the next are absent in small segments
 codes.u8       (rows, code bytes) uint8, memory-mapped
+cells.npz/.u16 see `clothret.search.cells`; in large segments that are worth it
 segment.json   rows, dimensions, sizes, digest of the vectors, parameters of the codes
 """
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from clothret.errors import ArtifactError
 from clothret.search.blocks import Dims
+from clothret.search.cells import Cells, CellsInfo, read_cells
 from clothret.search.codebook import Codebook
 
 if TYPE_CHECKING:
@@ -38,12 +40,14 @@ class CodesInfo:
         sample: rows that trained them.
         depths: candidates that sample queries needed at uniform weights, and at color, texture
             and shape alone.
+        cells: what cells promise; None where there are none.
     """
 
     quantizers: int
     axes: int
     sample: int
     depths: tuple[int, int, int, int]
+    cells: CellsInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,10 @@ class Segment:
             self.codes: NDArray[np.uint8] = map_array(
                 path / "codes.u8", np.uint8, rows, self.codebook.code_bytes
             )
+        self.cells: Cells | None = None
+        if codes and codes.cells:
+            mapped = read_cells(path, rows, self.info.dims)
+            self.cells = Cells(codes.cells, *mapped, self.codebook, self.codes)
 
     def _check_sizes(self) -> None:
         path = self.path
@@ -168,7 +176,10 @@ def read_info(path: Path) -> SegmentInfo:
             raise ArtifactError(f"segment {path}: format {fields['format']}, expected {FORMAT}")
         codes = fields["codes"]
         if codes is not None:
-            codes = CodesInfo(**(codes | {"depths": tuple(codes["depths"])}))
+            cells = codes.get("cells")
+            if cells is not None:
+                cells = CellsInfo(tuple((even, alone) for even, alone in cells["shares"]))
+            codes = CodesInfo(**(codes | {"depths": tuple(codes["depths"]), "cells": cells}))
         info = SegmentInfo(**(fields | {"dims": tuple(fields["dims"]), "codes": codes}))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ArtifactError(f"segment {path}: segment.json: {error!r}") from None

@@ -14,8 +14,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from clothret.search import cells
 from clothret.search.blocks import Dims, Query, check_blocks
-from clothret.search.nearest import DEEPEST, EXACT_ROWS, MISSES
+from clothret.search.cells import CellsInfo
+from clothret.search.nearest import DEEPEST, EXACT_ROWS, MISSES, scan_deep_enough
 from clothret.search.segment import (
     CodesInfo,
     Segment,
@@ -24,6 +26,7 @@ from clothret.search.segment import (
     map_array,
     same_dims,
 )
+from clothret.search.selection import Part
 
 T = TypeVar("T")
 _CHUNK = 65_536  # rows copied at a time
@@ -107,8 +110,12 @@ def _write(path: Path, dims: Dims, chunks: Iterable[NDArray[np.float32]]) -> Seg
         info = _write_info(staging, rows, dims, digest.hexdigest(), codes)
         if codes is None:
             return info
-        deep = replace(codes, depths=measure_depths(Segment(staging)))
-        return _write_info(staging, rows, dims, info.digest, deep)
+        codes = replace(codes, depths=measure_depths(Segment(staging)))
+        info = _write_info(staging, rows, dims, info.digest, codes)
+        if rows < cells.FEWEST_ROWS or not _write_cells(staging, rows, dims):
+            return info
+        codes = replace(codes, cells=measure_cells(Segment(staging)))
+        return _write_info(staging, rows, dims, info.digest, codes)
 
     return write_folder(path, fill)
 
@@ -130,7 +137,7 @@ def _write_codes(staging: Path, dims: Dims, rows: int) -> CodesInfo:
 def _write_info(
     staging: Path, rows: int, dims: Dims, digest: str, codes: CodesInfo | None
 ) -> SegmentInfo:
-    names = ("vectors.f32", "codebook.npz", "codes.u8")
+    names = ("vectors.f32", "codebook.npz", "codes.u8", "cells.npz", "cells.u16")
     sizes = {n: (staging / n).stat().st_size for n in names if (staging / n).exists()}
     info = SegmentInfo(rows, dims, digest, sizes, codes)
     (staging / "segment.json").write_text(json.dumps(asdict(info), indent=1))
@@ -165,6 +172,59 @@ def measure_depths(segment: Segment, seed: int = 0) -> tuple[int, int, int, int]
         return int(np.quantile([needed(int(row), weights) for row in rows], 0.6))
 
     return depth((1, 1, 1)), depth((1, 0, 0)), depth((0, 1, 0)), depth((0, 0, 1))
+
+
+def _write_cells(staging: Path, rows: int, dims: Dims) -> bool:
+    """Write cells if a sample of the rows falls into them at all."""
+    vectors = map_array(staging / "vectors.f32", np.float32, rows, sum(dims))
+    sample = cells.sample_rows(vectors)
+    centroids = cells.train_cells(sample, dims)
+    if min(_share_within(sample, centroids, criterion) for criterion in range(3)) > cells.WORTH:
+        return False
+    cells.write_cells(staging, vectors, centroids, _THREADS)
+    return True
+
+
+def _share_within(sample: NDArray[np.float32], centroids: cells.Centroids, criterion: int) -> float:
+    """Share of the sample that a query by one criterion alone reads to find its ten in it."""
+    labels = cells.assign(sample, centroids)[criterion]
+    sizes = np.bincount(labels, minlength=cells.CELLS)
+    block = sample[:, np.any(cells.padded(centroids, criterion) != 0, axis=0)]
+    best = np.argpartition(-(block[:_SAMPLE_QUERIES] @ block.T), 10, axis=1)[:, :10]
+    needed = [
+        cells.shares_needed(labels[rows], sizes, block[number], centroids[criterion])
+        for number, rows in enumerate(best)
+    ]
+    return float(np.quantile(needed, 0.9))
+
+
+def measure_cells(segment: Segment, seed: int = 1) -> CellsInfo:
+    """How much of each criterion's cells holds the true ten of sample queries.
+
+    The queries are stored vectors; the true ten come from scans of everything.
+    """
+    centroids, labels = cells.read_cells(segment.path, len(segment), segment.info.dims)
+    rows = np.random.default_rng(seed).choice(len(segment), 3 * _SAMPLE_QUERIES, replace=False)
+    edges = np.cumsum(segment.info.dims)[:2]
+    everything = Part(None, len(segment))
+
+    def share(criterion: int, weights: tuple[float, float, float]) -> float:
+        sizes = np.bincount(labels[criterion], minlength=cells.CELLS)
+        needed = []
+        for row in rows:
+            blocks = np.split(segment.vectors[row], edges)
+            query = Query.build(blocks, weights, segment.info.dims)
+            scanner = segment.scanner(query.only, masked=False)
+            near, scores = scan_deep_enough(segment, everything, scanner, query, 10)
+            ten = labels[criterion][near[np.argsort(-scores)[:10]]]
+            block, ours = blocks[criterion], centroids[criterion]
+            needed.append(cells.shares_needed(ten, sizes, block, ours))
+        return float(np.quantile(needed, 0.995))
+
+    corners = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    return CellsInfo(
+        tuple((share(c, (1.0, 1.0, 1.0)), share(c, corner)) for c, corner in enumerate(corners))
+    )
 
 
 def write_folder(path: Path, fill: Callable[[Path], T]) -> T:

@@ -223,3 +223,11 @@ def test_damaged_codes_are_found_at_open(tmp_path):
     (tmp_path / "segment" / "segment.json").write_text(json.dumps(info))
     with pytest.raises(ArtifactError, match="codebook"):
         Segment(tmp_path / "segment")
+
+
+def test_candidates_that_tie_for_the_last_place_promise_nothing():
+    """A crowd of one code: those not looked at have the same estimate."""
+    estimates = np.concatenate([np.full(10, 1.0), np.full(90, 0.9)]).astype(np.float32)
+    exact = estimates + np.tile([0.02, 0.01], 50).astype(np.float32)
+    assert expected_misses(exact, estimates, 10) == np.inf
+    assert expected_misses(estimates, estimates, 5) == 0.0  # codes that are exact
