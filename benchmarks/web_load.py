@@ -1,15 +1,19 @@
 """Load on `clothret serve`: many clients, a reindex published in the middle.
 
     python benchmarks/web_load.py [--quick] [--garments 100000] [--clients 32] [--seconds 60]
+    python benchmarks/web_load.py --lake LAKE --catalog C [--rows garment,picture,…]
 
-The catalog is a real generation: as many picture files as garments, scanned, written to shards,
-segments and an index by `clothret.catalog.reindex`. Only the pictures' content is replayed: a few
-hundred generated garments are segmented and described, and every file gets the vectors of one of
-them with noise, in place of an hour of segmentation. Clients are threads of another process on
-the same machine, so they share its cores with the service.
+With `--lake` a catalog that is there already is loaded, with its own pictures and its own
+detector; give a copy of the lake, since reindexes are published into it. Without, the catalog is a
+real generation: as many picture files as garments, scanned, written to shards, segments and an
+index by `clothret.catalog.reindex`. Only the pictures' content is replayed: a few hundred
+generated garments are segmented and described, and every file gets the vectors of one of them with
+noise, in place of an hour of segmentation. Clients are threads of another process on the same
+machine, so they share its cores with the service.
 """
 
 import argparse
+import csv
 import http.client
 import json
 import multiprocessing
@@ -22,7 +26,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,7 @@ import numpy as np
 
 from clothret.catalog import open_generation, reindex
 from clothret.catalog.shards import ShardDone, write_shard
+from clothret.catalog.specs import find_catalog
 from clothret.catalog.work import Garment, Job, Outcome, Workbench, WorkItem
 from clothret.features import DIMS
 from clothret.lake import open_storage
@@ -42,6 +47,13 @@ NOISE = 0.06
 """Standard deviation added to each coordinate of a unit vector, before it is scaled to 1."""
 
 FILTERS = ("", "", "price < 40", "in_stock", "brand in ('Aster', 'Birch') and price < 80")
+ROWS = {
+    "garment": "by garment id",
+    "garment-publish": "by garment id, a reindex published meanwhile",
+    "picture": "with a picture: upload, detection, search",
+    "picture-publish": "with a picture, a reindex published meanwhile",
+    "detect": "detection alone: upload, garments, outlines",
+}
 CLOTHRET = [sys.executable, "-c", "from clothret.cli import main; main()"]
 
 
@@ -52,37 +64,79 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--quick", action="store_true", help="2,000 garments, 8 clients, 5 s")
+    parser.add_argument("--lake", help="load a catalog of this lake instead of a built one")
+    parser.add_argument("--catalog", default="shop")
+    parser.add_argument(
+        "--rows", default="garment,garment-publish,picture", help=f"of {', '.join(ROWS)}"
+    )
     options = parser.parse_args()
     if options.quick:
         options.garments, options.clients, options.seconds = 2000, 8, 5.0
+    rows = options.rows.split(",")
+    if unknown := set(rows) - set(ROWS):
+        parser.error(f"no rows {unknown}")
     with tempfile.TemporaryDirectory(prefix="clothret-load-") as scratch:
-        run(Path(scratch), options.garments, options.clients, options.seconds)
+        if options.lake:
+            target = existing(options.lake, options.catalog, Path(scratch))
+        else:
+            target = built(Path(scratch), options.garments)
+        load(target, rows, options.clients, options.seconds)
 
 
-def run(folder: Path, garments: int, clients: int, seconds: float) -> None:
-    """All measurements, each printed as it is there."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is loaded: a catalog, pictures to search with, the items table that changes."""
+
+    settings: Settings
+    catalog: str
+    pictures: list[bytes]
+    items: Path
+
+
+def built(folder: Path, garments: int) -> Target:
+    """A catalog of that many garments, written by `reindex` with the vectors replayed."""
     began = time.perf_counter()
-    bases = make_source(folder / "source", garments)
-    settings = load_settings(folder)
     source = folder / "source"
-    options = {"images": str(source), "items": str(source / "items.csv")}
-    report = reindex(settings, "shop", **options, executor=Replay(bases, str(source)))
+    bases = make_source(source, garments)
+    settings = load_settings(folder)
+    items = source / "items.csv"
+    replay = Replay(bases, str(source))
+    report = reindex(settings, "shop", images=str(source), items=str(items), executor=replay)
     print(f"built in {time.perf_counter() - began:.0f} s: {report.garments:,} garments\n")
-    index = open_generation(settings, "shop").index
+    return Target(settings, "shop", bases, items)
+
+
+def existing(lake: str, name: str, folder: Path) -> Target:
+    """A catalog of a lake, with up to 200 of its own pictures; its table is copied to change."""
+    settings = Settings.load(lake=lake)
+    spec = find_catalog(open_storage(lake), name)
+    generation = open_generation(settings, name)
+    table = generation.index.table(np.arange(len(generation.index)), ["image_id"])
+    names = sorted(set(table["image_id"].to_pylist()))
+    pictures = [generation.image_bytes(image) for image in names[:: -(-len(names) // 200)]]
+    items = folder / "items.csv"
+    items.write_bytes(Path(spec.items).read_bytes())
+    print(f"{len(table):,} garments, detector {generation.manifest['detector']}\n")
+    return Target(settings, name, pictures, items)
+
+
+def load(target: Target, names: list[str], clients: int, seconds: float) -> None:
+    """The measurements that are asked for, each printed as it is there."""
+    index = open_generation(target.settings, target.catalog).index
     ids = index.table(np.arange(0, len(index), max(1, len(index) // 5000)))["garment_id"]
     known = ids.to_pylist()
-    print_cold(settings, known)
-    with Served(settings) as served:
-        rows = [
-            measure("by garment id", served, clients, seconds, by_garment(known)),
-            measure(
-                "by garment id, a reindex published meanwhile",
-                served, clients, seconds, by_garment(known), meanwhile=lambda: publish(folder),
-            ),
-            measure("with a picture: upload, detection, search", served, clients, seconds,
-                    by_picture(bases)),
-        ]  # fmt: skip
-        print_rows(rows, served)
+    draws = {
+        "garment": by_garment(known),
+        "picture": by_picture(target.pictures, "search"),
+        "detect": by_picture(target.pictures, "detect"),
+    }
+    print_cold(target, known)
+    print_heads()
+    with Served(target.settings) as served:
+        for name in names:
+            kind, _, published = name.partition("-")
+            meanwhile = (lambda: publish(target)) if published else None
+            print_row(measure(ROWS[name], served, clients, seconds, draws[kind], meanwhile))
 
 
 def load_settings(folder: Path) -> Settings:
@@ -150,22 +204,26 @@ def vary(base: Outcome, item: WorkItem, generator: np.random.Generator) -> Outco
     return replace(base, key=item.key, digest=item.digest, garments=(garment,))
 
 
-def publish(folder: Path) -> None:
+def publish(target: Target) -> None:
     """Change every price and reindex in a process of its own, as a nightly run would."""
-    table = folder / "source" / "items.csv"
-    head, *lines = table.read_text().splitlines()
-    changed = []
-    for line in lines:
-        fields = line.split(",")
-        fields[4] = f"{float(fields[4]) + 0.5:.2f}"
-        changed.append(",".join(fields))
-    table.write_text("\n".join([head, *changed]) + "\n")
-    command = [*CLOTHRET, "reindex", "shop", "--lake", str(folder / "lake"), "--json"]
-    environment = {"CLOTHRET_SEGMENT__DETECTOR": "plain"}
+    with target.items.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["price"] = f"{float(row['price']) + 0.5:.2f}"
+    with target.items.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    command = [*CLOTHRET, "reindex", target.catalog, "--items", str(target.items), "--json"]
     done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, check=False
+        [*command, "--lake", target.settings.lake],
+        env=os.environ | {"CLOTHRET_SEGMENT__DETECTOR": target.settings.segment.detector},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["published"]
 
 
 class Served:
@@ -213,17 +271,17 @@ def by_garment(known: list[str]) -> Callable[[random.Random], Request]:
     return draw
 
 
-def by_picture(bases: list[bytes]) -> Callable[[random.Random], Request]:
-    """Searches with pictures that the service has not seen before."""
+def by_picture(pictures: list[bytes], route: str) -> Callable[[random.Random], Request]:
+    """Searches or detections with pictures that the service has not seen before."""
 
     def draw(chance: random.Random) -> Request:
-        picture = chance.choice(bases) + chance.randbytes(12)
+        picture = chance.choice(pictures) + chance.randbytes(12)
         body = (
             b'--x\r\nContent-Disposition: form-data; name="image"; filename="q.jpg"\r\n\r\n'
             + picture + b"\r\n--x--\r\n"
         )  # fmt: skip
         kind = {"Content-Type": "multipart/form-data; boundary=x"}
-        return "POST", "/api/v1/search", body, kind
+        return "POST", f"/api/v1/{route}", body, kind
 
     return draw
 
@@ -307,14 +365,14 @@ def ask(
     return response.status, response.read()
 
 
-def print_cold(settings: Settings, known: list[str]) -> None:
+def print_cold(target: Target, known: list[str]) -> None:
     """`clothret query --garment-id` from process start to its answer."""
     seconds = []
     for number in range(6):
-        command = [*CLOTHRET, "query", "--garment-id", known[number], "--catalog", "shop"]
+        command = [*CLOTHRET, "query", "--garment-id", known[number], "--catalog", target.catalog]
         began = time.perf_counter()
         subprocess.run(
-            [*command, "--lake", settings.lake, "--json"], check=True, capture_output=True
+            [*command, "--lake", target.settings.lake, "--json"], check=True, capture_output=True
         )
         seconds.append(time.perf_counter() - began)
     print(
@@ -323,29 +381,22 @@ def print_cold(settings: Settings, known: list[str]) -> None:
     )
 
 
-def print_rows(rows: list[dict[str, Any]], served: Served) -> None:
-    """The table."""
-    heads = (
-        "search",
-        "seconds",
-        "requests",
-        "not 200",
-        "per second",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "MB",
-    )
+def print_heads() -> None:
+    """First two lines of the table."""
+    times = ("p50 ms", "p95 ms", "p99 ms")
+    heads = ("search", "seconds", "requests", "not 200", "per second", *times, "MB", "generations")
     print(f"| {' | '.join(heads)} |")
-    print("|---" * len(heads) + "|")
-    for row in rows:
-        print(
-            f"| {row['name']} | {row['seconds']:.0f} | {row['requests']:,} | {row['faults']} "
-            f"| {row['rate']:.0f} "
-            f"| {row['p50']:.0f} | {row['p95']:.0f} | {row['p99']:.0f} "
-            f"| {row['before']:.0f} → {row['after']:.0f} |"
-        )
-    print(f"\nGenerations seen by the clients of the second row: {rows[1]['generations']}.")
+    print("|---" * len(heads) + "|", flush=True)
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """One measurement; `generations` is how many the clients had answers from."""
+    print(
+        f"| {row['name']} | {row['seconds']:.0f} | {row['requests']:,} | {row['faults']} "
+        f"| {row['rate']:.0f} | {row['p50']:.0f} | {row['p95']:.0f} | {row['p99']:.0f} "
+        f"| {row['before']:.0f} → {row['after']:.0f} | {row['generations']} |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

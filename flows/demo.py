@@ -20,7 +20,7 @@ from tasks.demo import (
 )
 
 
-@flow(name="demo")
+@flow(name="demo", flow_run_name="demo")
 def demo(lake: str | None = None) -> dict[str, Any]:
     """Generate → ingest → train → evaluate → reindex → query; what is done is reused."""
     started = time.monotonic()

@@ -4,6 +4,7 @@ from typing import Any
 
 from prefect import flow
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
 from clothret.errors import ClothretError, ReindexAbortedError
 from clothret.settings import Settings
@@ -11,7 +12,12 @@ from flows.distributed import ray_executor
 from tasks.catalog import registered, reindex_catalog
 
 
-@flow(name="reindex")
+def run_name() -> str:
+    """`reindex-CATALOG`, or `reindex-all`."""
+    return f"reindex-{flow_run.parameters.get('catalog') or 'all'}"
+
+
+@flow(name="reindex", flow_run_name=run_name)
 def reindex(
     catalog: str | None = None,
     images: str | None = None,

@@ -26,7 +26,9 @@ from tasks.artifacts import (
     publish_table,
     run_url,
 )
+from tasks.failures import explained
 from tasks.progress import Progress
+from tasks.reports import reindex_markdown, stage_markdown
 
 
 @task(name="list-catalogs")
@@ -35,30 +37,30 @@ def registered(lake: str | None) -> list[str]:
     return [spec.name for spec in list_catalogs(open_storage(Settings.load(lake=lake).lake))]
 
 
-@task(name="segment-images")
+@task(name="segment-images", task_run_name="segment-{catalog}")
 def segment_images(catalog: str, model: str, lake: str | None) -> dict[str, Any]:
     """Detect the garments of new and changed images."""
-    with _progress("segment", catalog) as progress:
+    with _stage("segment", catalog) as progress:
         report = segment_catalog(
             Settings.load(lake=lake), catalog, model=model, on_progress=progress
         )
     return _publish_stage(report)
 
 
-@task(name="describe-garments")
+@task(name="describe-garments", task_run_name="features-{catalog}")
 def describe_garments(catalog: str, model: str, lake: str | None) -> dict[str, Any]:
     """Describe garments that have no features yet."""
-    with _progress("features", catalog) as progress:
+    with _stage("features", catalog) as progress:
         report = describe_catalog(
             Settings.load(lake=lake), catalog, model=model, on_progress=progress
         )
     return _publish_stage(report)
 
 
-@task(name="publish-generation")
+@task(name="publish-generation", task_run_name="index-{catalog}")
 def publish_generation(catalog: str, model: str, force: bool, lake: str | None) -> dict[str, Any]:
     """Build what the index lacks and publish."""
-    with _progress("index", catalog) as progress:
+    with _stage("index", catalog) as progress:
         report = index_catalog(
             Settings.load(lake=lake),
             catalog,
@@ -82,7 +84,7 @@ def reindex_catalog(
     executor: Executor | None = None,
 ) -> dict[str, Any]:
     """Bring one catalog's index up to date; the contract's JSON of `clothret reindex`."""
-    with _progress("reindex", catalog) as progress:
+    with _stage("reindex", catalog) as progress:
         report = reindex(
             Settings.load(lake=lake),
             catalog,
@@ -99,53 +101,35 @@ def reindex_catalog(
 
 
 @contextmanager
-def _progress(stage: str, catalog: str) -> Iterator[Any]:
-    with Progress(artifact_key(stage, catalog, "progress"), f"{stage} {catalog}") as progress:
-        yield lambda what, done, total: progress(done, total, what)
+def _stage(stage: str, catalog: str) -> Iterator[Any]:
+    """Progress of a stage, and a report on it if it fails."""
+    what, command = f"{stage} of {catalog}", f"clothret {stage} {catalog}"
+    key = artifact_key(stage, catalog, "progress")
+    with explained(what, command, stage, catalog), Progress(key, f"{stage} {catalog}") as progress:
+        yield lambda done_what, done, total: progress(done, total, done_what)
 
 
 def _publish_stage(report: StageReport) -> dict[str, Any]:
     result = report.to_dict()
     get_run_logger().info("%s %s: %d decoded", report.stage, report.catalog, report.decoded)
-    rows = [{"images": state, "count": count} for state, count in report.images.items()]
-    title = f"{report.pictures} pictures to do, {report.decoded} decoded, {report.seconds:.1f} s"
-    publish_table(rows, artifact_key(report.stage, report.catalog), title)
+    title = f"{report.pictures} pictures to do, {report.decoded} decoded"
+    publish_report(stage_markdown(result), artifact_key(report.stage, report.catalog), title)
     return result
 
 
 def publish_reindex(report: ReindexReport, lake: str | None) -> dict[str, Any]:
-    """Leave a night's report, its failures and its pictures as artifacts."""
+    """Leave a night's report with its failures and pictures, and the failures as a table."""
     result = report.to_dict()
     get_run_logger().info("%s: generation %s", report.catalog, report.generation)
-    publish_report(
-        reindex_markdown(result), artifact_key("reindex", report.catalog), report.generation
-    )
+    storage = open_storage(Settings.load(lake=lake).lake)
+    title = f"{report.catalog}: generation {report.generation}"
+    pictures = [(storage.local_copy(path), "garments, outlined") for path in report.pictures]
+    text = reindex_markdown(result, pictures)
+    publish_report(text, artifact_key("reindex", report.catalog), title)
     if report.failures:
         key = artifact_key("failures", report.catalog)
         publish_table(report.failures, key, f"{report.images['failed']} pictures failed")
-    storage = open_storage(Settings.load(lake=lake).lake)
-    for number, path in enumerate(report.pictures):
+    for number, (path, _) in enumerate(pictures):
         key = artifact_key("reindex-sample", report.catalog, str(number))
-        publish_picture(storage.local_copy(path), key, f"samples of {report.generation}")
+        publish_picture(path, key, f"samples of {report.generation}")
     return result
-
-
-def reindex_markdown(report: dict[str, Any]) -> str:
-    """A night's report for people."""
-    images = " · ".join(f"{count} {state}" for state, count in report["images"].items())
-    stages = " · ".join(f"{stage} {seconds} s" for stage, seconds in report["stages"].items())
-    state = "published" if report["published"] else "unchanged, nothing published"
-    lines = [
-        f"# Reindex of {report['catalog']}",
-        f"Generation **{report['generation']}** ({state})",
-        "",
-        f"- images: {images}",
-        f"- decoded: {report['decoded']}; garments: {report['garments']}",
-        f"- metadata rows new or changed: {report['metadata_rows']}",
-        f"- segments: {report['segments']}; recall against exact search: {report['recall']}",
-        f"- time: {report['seconds']} s ({stages})",
-    ]
-    if report["drift"]:
-        lines += ["", "## Drift", ""]
-        lines += [f"- {name}: {value}" for name, value in report["drift"].items()]
-    return "\n".join(lines)

@@ -11,26 +11,28 @@ from clothret.features.embedding import embed
 from clothret.lake.models import ModelRegistry
 from clothret.lake.storage import Storage, open_storage
 from clothret.settings import Settings, cache_dir
-from tasks.artifacts import artifact_key, publish_picture, publish_table
+from tasks.artifacts import artifact_key, publish_picture, publish_report, publish_table
+from tasks.failures import explained
 from tasks.progress import Progress
+from tasks.reports import evaluate_markdown, figures
 
-FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
 
-
-@task(name="evaluate-model")
+@task(name="evaluate-model", task_run_name="evaluate-{model}")
 def evaluate_model(
     model: str, dataset: str, split: str, promote: bool, export: str | None, lake: str | None
 ) -> dict[str, Any]:
     """Evaluate, record and maybe promote; the contract's JSON of `clothret evaluate`."""
     storage = open_storage(Settings.load(lake=lake).lake)
-    registry = ModelRegistry(storage)
-    version = registry.resolve(model)
-    data = open_dataset(storage, dataset)
-    result = measure(storage, version, data, split, export)
-    if promote:
-        result |= promotion(storage, version, data, split)
-        get_run_logger().info("%s", result["promotion"])
-    _publish(result)
+    command = f"clothret evaluate --model {model} --dataset {dataset} --split {split}"
+    with explained(f"evaluation of {model}", command, "evaluate", dataset):
+        registry = ModelRegistry(storage)
+        version, current = registry.resolve(model), registry.current()
+        data = open_dataset(storage, dataset)
+        result = measure(storage, version, data, split, export)
+        if promote:
+            result |= promotion(storage, version, data, split)
+            get_run_logger().info("%s", result["promotion"])
+    _publish(result, recorded(registry, current, data, split) if current else None)
     return result
 
 
@@ -85,9 +87,16 @@ def promotion(storage: Storage, version: str, data: Dataset, split: str) -> dict
 
 def mask_ap(registry: ModelRegistry, version: str, data: Dataset, split: str) -> float | None:
     """Recorded binary mask AP of a model on a split; None before its evaluation."""
-    recorded = registry.metrics(version).get("evaluations", {})
-    result = recorded.get(evaluation_key(data, split))
+    result = recorded(registry, version, data, split)
     return None if result is None else float(result["binary"]["segm"]["AP"])
+
+
+def recorded(
+    registry: ModelRegistry, version: str, data: Dataset, split: str
+) -> dict[str, Any] | None:
+    """What `measure` recorded of a model on a split; None before its evaluation."""
+    results: dict[str, dict[str, Any]] = registry.metrics(version).get("evaluations", {})
+    return results.get(evaluation_key(data, split))
 
 
 def evaluation_key(data: Dataset, split: str) -> str:
@@ -100,25 +109,23 @@ def pictures_folder(storage: Storage) -> Path:
     return (Path(storage.url) if storage.is_local else cache_dir()) / "evaluations"
 
 
-def _publish(result: dict[str, Any]) -> None:
+def _publish(result: dict[str, Any], current: dict[str, Any] | None) -> None:
     version = result["model"]
+    title = f"{version} on {result['dataset']} {result['split']}"
+    pictures = [(Path(path), Path(path).stem) for path in result["pictures"]]
+    text = evaluate_markdown(result, current, pictures)
+    publish_report(text, artifact_key("evaluation-report", version), title)
     rows = [
-        {"kind": f"{scheme}{kind}"} | {name: _rounded(block[kind].get(name)) for name in FIGURES}
-        for scheme, block in (("", result), ("binary ", result["binary"]))
-        for kind in ("bbox", "segm")
+        {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name, value in row.items()
+        }
+        for row in figures(result)
     ]
-    where = f"{result['dataset']} {result['split']}"
-    publish_table(rows, artifact_key("evaluation", version), f"{version} on {where}")
-    categories = [
-        {"category": name, "garments": values["garments"]}
-        | {f"{kind} AP": _rounded(values[kind].get("AP")) for kind in ("bbox", "segm")}
-        for name, values in result["per_category"].items()
-    ]
-    publish_table(categories, artifact_key("categories", version), f"{version} by category")
-    for path in map(Path, result["pictures"]):
-        key = artifact_key("evaluation", version, path.stem)
-        publish_picture(path, key, f"{path.stem}: {version} on {where}")
+    publish_table(rows, artifact_key("evaluation", version), title)
+    for path, name in pictures:
+        publish_picture(path, artifact_key("evaluation", version, name), f"{name}: {title}")
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def _rounded(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value

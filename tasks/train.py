@@ -19,12 +19,23 @@ from prefect.settings import PREFECT_API_URL
 
 from clothret.data.dataset import Dataset, open_dataset
 from clothret.errors import NotFoundError
+from clothret.imaging.decode import read_image
+from clothret.imaging.draw import contact_sheet, draw_detections, save_jpeg
 from clothret.lake.models import ModelRegistry
 from clothret.lake.storage import Storage, open_storage
 from clothret.settings import Settings, cache_dir
 from clothret.types import Scheme
-from tasks.artifacts import artifact_key, publish_picture, publish_table
+from clothret.types.arrow import read_annotations
+from tasks.artifacts import (
+    artifact_key,
+    in_run,
+    publish_picture,
+    publish_report,
+    publish_table,
+)
+from tasks.failures import explained
 from tasks.progress import Progress
+from tasks.reports import train_markdown
 
 if TYPE_CHECKING:
     from clothret.detection.launch import TrainSpec
@@ -33,10 +44,12 @@ if TYPE_CHECKING:
 
 GPU = "gpu"
 RESULT = "result.json"
+ABOUT = "run.json"
+SHOWN = 8
 SPLITS = ("train", "validation")
 
 
-@task(name="train-model", tags=[GPU])
+@task(name="train-model", task_run_name="train-{dataset}", tags=[GPU])
 def train_model(
     dataset: str,
     categories: Scheme,
@@ -53,42 +66,52 @@ def train_model(
     A run is named by what determines it, so that the same call goes on with a run that was cut
     off, and answers at once where that run is finished.
     """
-    from clothret.detection.launch import TrainSpec
-
     storage = open_storage(Settings.load(lake=lake).lake)
     registry = ModelRegistry(storage)
-    if resume is not None:
-        folder = runs_folder(storage) / resume
-        if not re.fullmatch(r"r-[0-9a-f]{12}", resume) or not (folder / "spec.json").is_file():
-            raise NotFoundError(f"no run {resume!r} in {runs_folder(storage)}")
-        spec = replace(TrainSpec.read(folder / "spec.json"), resume=True)
-        processes = int(json.loads((folder / "run.json").read_text())["processes"])
+    with explained(f"training on {dataset}", f"clothret train --dataset {dataset}", "train"):
+        if resume is not None:
+            spec, about = known_run(storage, resume)
+        else:
+            about = {"processes": nproc or default_processes(), "dataset": dataset}
+            data = open_dataset(storage, dataset)
+            recipe = chosen_recipe(preset, categories, epochs, weights)
+            origin = registry.fetch(start) if start else None
+            spec = new_spec(storage, data, recipe, about["processes"], origin)
+    run, dataset = spec.out.name, about.get("dataset", dataset)
+    answer = finished(spec.out, registry)
+    if answer is not None:
+        get_run_logger().info("run %s is finished: model %s", run, answer["model"])
     else:
-        processes = nproc or default_processes()
-        data = open_dataset(storage, dataset)
-        recipe = chosen_recipe(preset, categories, epochs, weights)
-        spec = new_spec(storage, data, recipe, processes, registry.fetch(start) if start else None)
-    run = spec.out.name
-    done = finished(spec.out, registry)
-    if done is not None:
-        get_run_logger().info("run %s is finished: model %s", run, done["model"])
-        return done
-    spec.out.mkdir(parents=True, exist_ok=True)
-    (spec.out / "run.json").write_text(json.dumps({"processes": processes}))
-    with gpu_slot():
-        result = _launch(spec, processes, f"train {dataset}, {preset}")
-    version = registry.add(model_folder(spec.out))
-    answer = {"model": version, "run": run} | {
-        "epochs": result.epochs,
-        "images_per_second": result.images_per_second,
-        "best": result.best,
-    }
-    (spec.out / RESULT).write_text(json.dumps(answer))
-    get_run_logger().info("model %s: %s", version, result.best)
-    publish_picture(spec.out / "curves.png", artifact_key("curves", run), f"model {version}")
-    rows = [{"figure": name, "value": value} for name, value in result.best.items()]
-    publish_table(rows, artifact_key("model", version), f"best figures of {version}")
+        spec.out.mkdir(parents=True, exist_ok=True)
+        (spec.out / ABOUT).write_text(json.dumps(about))
+        again = f"clothret train --resume {run}"
+        with explained(f"training on {dataset}", again, "train", run), gpu_slot():
+            result = _launch(spec, about["processes"], f"train {dataset}, {preset}")
+        version = registry.add(model_folder(spec.out))
+        answer = {"model": version, "run": run} | {
+            "epochs": result.epochs,
+            "images_per_second": result.images_per_second,
+            "best": result.best,
+        }
+        (spec.out / RESULT).write_text(json.dumps(answer))
+        get_run_logger().info("model %s: %s", version, result.best)
+    _publish(answer, spec, dataset)
     return answer
+
+
+def known_run(storage: Storage, run: str) -> tuple["TrainSpec", dict[str, Any]]:
+    """A run that was begun, to go on with, and what was written down about it.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
+    from clothret.detection.launch import TrainSpec
+
+    folder = runs_folder(storage) / run
+    if not re.fullmatch(r"r-[0-9a-f]{12}", run) or not (folder / "spec.json").is_file():
+        raise NotFoundError(f"no run {run!r} in {runs_folder(storage)}")
+    spec = replace(TrainSpec.read(folder / "spec.json"), resume=True)
+    return spec, json.loads((folder / ABOUT).read_text())
 
 
 def chosen_recipe(
@@ -182,6 +205,38 @@ def _launch(spec: "TrainSpec", processes: int, description: str) -> "TrainResult
                 progress(event["step"], event["steps"], loss)
 
         return launch(spec, processes, on_event)
+
+
+def _publish(answer: dict[str, Any], spec: "TrainSpec", dataset: str) -> None:
+    """Best figures, curves, and what the model sees on pictures that it was not trained on."""
+    version, run = answer["model"], answer["run"]
+    curves, samples = spec.out / "curves.png", spec.out / "samples.jpg"
+    if in_run() and not samples.exists():
+        draw_samples(spec, samples)
+    text = train_markdown(
+        answer, dataset, [(curves, "curves"), (samples, "what the model sees on held-out images")]
+    )
+    publish_report(text, artifact_key("train-report", run), f"model {version}")
+    publish_picture(curves, artifact_key("curves", run), f"curves of model {version}")
+    publish_picture(samples, artifact_key("samples", run), f"predictions of model {version}")
+    rows = [{"figure": name, "value": round(value, 4)} for name, value in answer["best"].items()]
+    publish_table(rows, artifact_key("model", version), f"best figures of {version}")
+
+
+def draw_samples(spec: "TrainSpec", path: Path) -> Path:
+    """The trained model's answers on the first held-out pictures, as one sheet."""
+    from clothret.detection.inference import load_detector
+
+    split = SPLITS[-1]
+    held_out = read_annotations(spec.splits[split], spec.image_dirs.get(split))
+    detector = load_detector(model_folder(spec.out))
+    pictures = [read_image(held_out.path(row)) for row in range(min(SHOWN, len(held_out)))]
+    found = detector.detect(pictures)
+    drawn = [
+        draw_detections(picture, garments, detector.categories)
+        for picture, garments in zip(pictures, found, strict=True)
+    ]
+    return save_jpeg(path, contact_sheet(drawn))
 
 
 def model_folder(run: Path) -> Path:

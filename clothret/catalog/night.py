@@ -14,7 +14,13 @@ from clothret.catalog.examine import Findings, examine
 from clothret.catalog.guards import check_guards
 from clothret.catalog.plan import Plan, make_plan, pending
 from clothret.catalog.pool import default_workers
-from clothret.catalog.report import ReindexReport, StageReport, count_states, make_report
+from clothret.catalog.report import (
+    ReindexReport,
+    StageReport,
+    count_states,
+    failed_rows,
+    make_report,
+)
 from clothret.catalog.shards import Executor, list_shards, run_local
 from clothret.catalog.specs import CatalogSpec, add_catalog, find_catalog
 from clothret.catalog.work import Job, WorkItem
@@ -316,4 +322,5 @@ def _stage_report(stage: str, night: Night, plan: Plan, pictures: int) -> StageR
         pictures=pictures,
         decoded=night.tally["decoded"],
         seconds=round(sum(night.seconds.values()), 3),
+        failures=failed_rows(plan),
     )

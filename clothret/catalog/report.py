@@ -27,6 +27,7 @@ class StageReport:
     Attributes:
         images: as in `ReindexReport`. pictures: distinct ones that were worked on.
         decoded: pictures whose pixels were decoded.
+        failures: the first `SHOWN_FAILURES` failed rows with their reasons.
     """
 
     stage: str
@@ -35,6 +36,7 @@ class StageReport:
     pictures: int
     decoded: int
     seconds: float
+    failures: list[dict[str, str]]
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -93,13 +95,6 @@ def make_report(
     began: float,
 ) -> ReindexReport:
     """Count what was done, and keep the report beside the generations."""
-    failures = [
-        {"item_id": item, "image": image, "reason": reason}
-        for item, image, reason in zip(
-            plan.items["item_id"].to_pylist(), plan.items["image"].to_pylist(), plan.failure
-        )
-        if reason is not None
-    ]
     path = catalog_path(plan.spec.name, "reports", f"{generation.id}.json")
     report = ReindexReport(
         catalog=plan.spec.name,
@@ -115,7 +110,7 @@ def make_report(
         digest=generation.digest,
         segments=len(generation.segments),
         stages=seconds,
-        failures=failures[:SHOWN_FAILURES],
+        failures=failed_rows(plan),
         drift=findings.drift,
         recall=findings.recall,
         report=path if published else None,
@@ -124,6 +119,16 @@ def make_report(
     if published:
         lake.write_bytes(path, json.dumps(report.to_dict(), indent=1).encode())
     return report
+
+
+def failed_rows(plan: Plan) -> list[dict[str, str]]:
+    """The first `SHOWN_FAILURES` failed rows with their reasons."""
+    failed = [row for row, reason in enumerate(plan.failure) if reason is not None]
+    first = failed[:SHOWN_FAILURES]
+    rows = plan.items.select(["item_id", "image"]).take(pa.array(first, pa.int64())).to_pylist()
+    return [
+        row | {"reason": str(plan.failure[number])} for row, number in zip(rows, first, strict=True)
+    ]
 
 
 def count_states(plan: Plan) -> dict[str, int]:
