@@ -150,9 +150,10 @@ def night(name: str, source: str, **environment: str) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--machines", type=int, nargs="*", default=[0, 1, 2], help="0: no Ray")
     parser.add_argument("--shard", type=int, default=400, help="pictures of a portion")
     options = parser.parse_args()
-    reports = {}
+    digests = set()
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(s3_server(scratch))
@@ -164,18 +165,23 @@ def main() -> int:
             source.write_bytes(f"images/{name}", data)
         write_items(scratch / "items.csv", names, 0)
         source.put_file(scratch / "items.csv", "items.csv")
-        reports["this machine, one process"] = night("one", source.url)
-        for machines in (1, 2):
-            with ray_cluster(machines, scratch) as address:
-                reports[f"Ray, machines of one core: {machines}"] = night(
-                    f"ray{machines}", source.url, CLOTHRET_RAY_ADDRESS=address
-                )
-    print(f"{options.images:,} pictures of the plain detector, portions of {options.shard}\n")
-    print("| where | digest | decoded | segment, s | whole night, s |\n|---|---|---|---|---|")
-    for where, report in reports.items():
-        seconds = f"{report['stages']['segment']:.1f} | {report['seconds']:.1f}"
-        print(f"| {where} | {report['digest'][:12]} | {report['decoded']} | {seconds} |")
-    return 0 if len({report["digest"] for report in reports.values()}) == 1 else 1
+        print(f"{options.images:,} pictures, plain detector, portions of {options.shard}\n")
+        print("| where | digest | decoded | segment, s | whole night, s |\n|---|---|---|---|---|")
+        for machines in options.machines:
+            with ExitStack() as cluster:
+                environment, where = {}, "this machine, one process"
+                if machines:
+                    address = cluster.enter_context(ray_cluster(machines, scratch))
+                    environment["CLOTHRET_RAY_ADDRESS"] = address
+                    where = f"Ray, machines of one core: {machines}"
+                report = night(f"night{machines}", source.url, **environment)
+            digests.add(report["digest"])
+            seconds = f"{report['stages']['segment']:.1f} | {report['seconds']:.1f}"
+            print(
+                f"| {where} | {report['digest'][:12]} | {report['decoded']} | {seconds} |",
+                flush=True,
+            )
+    return 0 if len(digests) == 1 else 1
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +81,32 @@ def settings_of(lake: Path, detector: str = "plain") -> Settings:
     return Settings.load(lake=str(lake), segment={"detector": detector})
 
 
-def row(name: str, report: ReindexReport) -> str:
-    """One line of the table."""
+def night(title: str, settings: Settings, name: str, **source: str) -> ReindexReport:
+    """A run in a process of its own; its line of the table is printed."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        report, usage = pool.submit(measured, settings, name, source).result()
     stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in report.stages.items())
-    return (
-        f"| {name} | {report.seconds:.2f} | {report.decoded} | {report.metadata_rows} | {stages} |"
-    )
+    print(f"| {title} | {report.seconds:.2f} | {report.decoded} | {report.metadata_rows} ", end="")
+    print(f"| {stages} | {usage[0]} / {usage[1]} |", flush=True)
+    return report
 
 
-HEADER = "| night | seconds | decoded | metadata rows | stages, s |\n|---|---|---|---|---|"
+def measured(
+    settings: Settings, name: str, source: dict[str, str]
+) -> tuple[ReindexReport, list[int]]:
+    """A night, and the peak memory of this process and of its largest worker in MiB."""
+    if name == "replay":
+        logging.disable(logging.WARNING)  # the pictures are none: no sheet of samples
+    run = index_catalog if name == "replay" else reindex
+    report = run(settings, name, **source)
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return report, [resource.getrusage(one).ru_maxrss // 2**10 for one in who]
+
+
+HEADER = (
+    "| night | seconds | decoded | metadata rows | stages, s | peak MiB: run / worker |\n"
+    "|---|---|---|---|---|---|"
+)
 
 
 def real(folder: Path, options: argparse.Namespace) -> None:
@@ -103,18 +122,15 @@ def real(folder: Path, options: argparse.Namespace) -> None:
     seconds = full_run(folder, names, settings, options.nights, options.upto or options.nights)
     if options.upto and options.upto < options.nights:
         return
-    quiet = reindex(settings, "real")
-    print(row("unchanged", quiet))
+    night("unchanged", settings, "real")
     write_items(items, names, 1)
-    print(row("prices alone", reindex(settings, "real")))
+    night("prices alone", settings, "real")
     fresh = pictures(count // 100 + 1, 1)
     replace(images / names[1], next(fresh))
-    one = reindex(settings, "real")
-    print(row("one picture changed", one))
+    one = night("one picture changed", settings, "real")
     for number in range(count // 100):
         replace(images / names[number * 97 % count], next(fresh))
-    changed = reindex(settings, "real")
-    print(row("1 % changed", changed))
+    changed = night("1 % changed", settings, "real")
     share = (changed.seconds - one.seconds) / sum(seconds.values())
     print(
         f"\nfull: {sum(seconds.values()):.0f} s, {count / seconds['segment']:.1f} images/s ", end=""
@@ -155,10 +171,10 @@ def full_run(
     """The first nights, each with more pictures; seconds by stage, those of earlier calls too."""
     items, log = folder / "items.csv", folder / "nights.json"
     reports: list[dict[str, Any]] = json.loads(log.read_text()) if log.exists() else []
-    for night in range(len(reports), upto):
-        write_items(items, names[: len(names) * (night + 1) // nights], 0)
-        report = reindex(settings, "real", images=str(folder / "images"), items=str(items))
-        print(row(f"full, part {night + 1} of {nights}", report), flush=True)
+    source = {"images": str(folder / "images"), "items": str(items)}
+    for part in range(len(reports) + 1, upto + 1):
+        write_items(items, names[: len(names) * part // nights], 0)
+        report = night(f"full, part {part} of {nights}", settings, "real", **source)
         reports.append(report.stages)
         log.write_text(json.dumps(reports))
     totals: Counter[str] = Counter()
@@ -202,7 +218,6 @@ def record(settings: Settings, datas: list[bytes], seed: int) -> None:
 
 def replay(folder: Path, count: int) -> None:
     """Recorded results at scale."""
-    logging.disable(logging.WARNING)  # the pictures are none: no sheet of samples
     images, items = folder / "images", folder / "items.csv"
     names = [f"{number // 1000:04}/{number:08}.jpg" for number in range(count)]
     for part in {name[:4] for name in names}:
@@ -218,15 +233,15 @@ def replay(folder: Path, count: int) -> None:
     record(settings, datas, 0)
     del datas
     print(f"\n{count:,} pictures with recorded detections and features\n\n{HEADER}")
-    print(row("full", index_catalog(settings, "replay")))
-    print(row("unchanged", index_catalog(settings, "replay")))
+    night("full", settings, "replay")
+    night("unchanged", settings, "replay")
     write_items(items, names, 1)
-    print(row("prices alone", index_catalog(settings, "replay")))
+    night("prices alone", settings, "replay")
     fresh = [f"new {number}".encode() for number in range(count // 100)]
     for number, data in enumerate(fresh):
         replace(images / names[number * 97 % count], data)
     record(settings, fresh, 10**9)
-    print(row("1 % changed", index_catalog(settings, "replay")))
+    night("1 % changed", settings, "replay")
     sizes(settings.lake, "replay")
     began = time.perf_counter()
     opened = open_generation(settings, "replay")
@@ -260,7 +275,9 @@ def mutants(folder: Path, count: int) -> None:
     settings = settings_of(folder / "lake")
     report = reindex(settings, "mutants", **source, force=True)
     counts = report.images
-    print(f"\n{len(names):,} damaged and hostile pictures in {report.seconds:.0f} s\n")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
+    print(f"\n{len(names):,} damaged and hostile pictures in {report.seconds:.0f} s, ", end="")
+    print(f"peak memory of the worker {peak:.0f} MiB\n")
     print("| outcome | rows |\n|---|---|")
     print(f"| in the index | {counts['added']} |")
     failures = open_generation(settings, "mutants").failures()
@@ -302,10 +319,6 @@ def main() -> None:
             replay(folder, options.images)
         else:
             mutants(folder, options.images)
-    spent = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    for name, usage in zip(("this process", "a worker"), spent, strict=True):
-        print(f"peak memory of {name}: {usage.ru_maxrss / 2**10:.0f} MiB; ", end="")
-        print(f"processor time {usage.ru_utime + usage.ru_stime:.0f} s")
 
 
 if __name__ == "__main__":
