@@ -4,7 +4,8 @@ Cells of whole vectors are the wrong ones as soon as weights differ from those t
 So each criterion has its own. A query under weights reads cells of one criterion, nearest first,
 until they hold the share of the rows that sample queries needed; of the three it takes the
 criterion that needs least. Where that is much (even directions, weights that balance), everything
-is scanned instead. All shares are measured when the segment is written, none is assumed.
+is scanned instead. Shares are measured when the segment is written, none is assumed; and a query
+whose results lie further out than half of what was read reads twice as much.
 
 cells.npz   (CELLS, D_*) float32 centroids of color, texture and shape
 cells.u16   (3, rows) uint16, the cell of each row, memory-mapped
@@ -57,6 +58,11 @@ class CellsInfo:
     """
 
     shares: tuple[tuple[float, float], ...]
+
+    @property
+    def worth(self) -> bool:
+        """True where at least one weighting is answered from cells."""
+        return MARGIN * min(min(pair) for pair in self.shares) <= WORTH
 
 
 class Cells:
@@ -180,6 +186,12 @@ def write_cells(
     labels.flush()
 
 
+def remove_cells(folder: Path) -> None:
+    """Take back what `write_cells` wrote."""
+    (folder / "cells.npz").unlink()
+    (folder / "cells.u16").unlink()
+
+
 def sample_rows(vectors: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:
     """(n, D) rows to train on."""
     chosen = np.random.default_rng(seed).choice(
@@ -188,25 +200,17 @@ def sample_rows(vectors: NDArray[np.float32], seed: int = 0) -> NDArray[np.float
     return vectors[np.sort(chosen)]
 
 
-def shares_needed(
-    labels: NDArray[np.uint16],
-    sizes: NDArray[np.int64],
-    query: NDArray[np.float32],
-    centroids: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """(n,) share of all rows in the cells up to those of `labels`, nearest cells first.
+def shares_held(sizes: NDArray[np.int64], nearness: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(CELLS,) share of all rows in each cell and those nearer to the query.
 
     Args:
-        labels: (n,) cells of the true results.
-        sizes: (CELLS,) rows of each cell.
-        query: (D_c,) the criterion's block.
-        centroids: (CELLS, D_c).
+        sizes: (CELLS,) rows of each.
+        nearness: (CELLS,) inner products of centroids and query.
     """
-    order = np.argsort(-(centroids @ query), kind="stable")
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    held = np.cumsum(sizes[order]) / sizes.sum()
-    return np.asarray(held[place[labels]], dtype=np.float64)
+    order = np.argsort(-nearness, kind="stable")
+    held = np.empty(len(order))
+    held[order] = np.cumsum(sizes[order]) / sizes.sum()
+    return held
 
 
 def padded(centroids: Centroids, criterion: int) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clothret.search.blocks import Query
+from clothret.search.cells import WORTH
 from clothret.search.exact import inner_products, shortlist
 from clothret.search.segment import Segment
 from clothret.search.selection import Part
@@ -52,19 +53,39 @@ def nearest(
         scores = _score(segment, query, part.rows)
         best = shortlist(scores, k, weight)
         return best if part.rows is None else part.rows[best], "exact"
-    scanner, plan = (compact, "compact") if compact else _scanner(segment, part, query)
+    if compact:
+        rows, scores = scan_deep_enough(segment, part, compact, query, k)
+        return rows[shortlist(scores, k, weight)], "compact"
+    probed = _cells(segment, part, query, k)
+    if probed:
+        rows, scores = probed
+        return rows[shortlist(scores, k, weight)], "cells"
+    scanner = segment.scanner(query.only, masked=part.rows is not None)
     rows, scores = scan_deep_enough(segment, part, scanner, query, k)
-    return rows[shortlist(scores, k, weight)], plan
+    return rows[shortlist(scores, k, weight)], "scan"
 
 
-def _scanner(segment: Segment, part: Part, query: Query) -> tuple["Scanner", str]:
-    """What reads codes without having gathered any, and the plan's name."""
-    cells = segment.cells if part.rows is None else None
-    probed = cells.plan(query) if cells else None
-    if cells and probed:
-        criterion, share = probed
-        return cells.scan(criterion).reading(query.weighted, share), "cells"
-    return segment.scanner(query.only, masked=part.rows is not None), "scan"
+def _cells(
+    segment: Segment, part: Part, query: Query, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+    """Candidates from the nearest cells; None where everything has to be scanned.
+
+    Where one of the `k` best lies beyond half of what was read, twice as much is read: others
+    may lie beyond the rest.
+    """
+    plan = segment.cells.plan(query) if segment.cells and part.rows is None else None
+    if segment.cells is None or plan is None:
+        return None
+    criterion, share = plan
+    scan = segment.cells.scan(criterion)
+    while share <= WORTH:
+        scanner = scan.reading(query.weighted, share)
+        rows, scores = scan_deep_enough(segment, part, scanner, query, k)
+        best = rows[np.argsort(-scores)[:k]]
+        if len(best) == k and scan.reach(query.weighted, best) <= share / 2:
+            return rows, scores
+        share *= 2
+    return None
 
 
 def scan_deep_enough(

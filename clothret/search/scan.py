@@ -15,6 +15,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from clothret.search.cells import shares_held
 from clothret.search.codebook import Codebook
 
 
@@ -121,7 +122,7 @@ class CellScan:
             centroids: (cells, D), zero but for one criterion.
         """
         self.codebook = codebook
-        self._centroids = centroids
+        self._centroids, self._labels = centroids, labels
         quantizer, cells = codebook.quantizer(), len(centroids)
         rows = np.argsort(labels, kind="stable")
         edges = np.searchsorted(labels[rows], np.arange(cells + 1))
@@ -143,10 +144,14 @@ class CellScan:
 
     def reading(self, query: NDArray[np.float32], share: float) -> Scanner:
         """A scanner of the fewest cells nearest to `query` that hold this share of the rows."""
-        order = np.argsort(-(self._centroids @ query), kind="stable")
-        held = np.cumsum(self._sizes[order])
-        probes = int(np.searchsorted(held, share * held[-1])) + 1
-        return _Probing(self._index, self.codebook, min(probes, len(order)))
+        held = np.sort(shares_held(self._sizes, self._centroids @ query))
+        probes = int(np.searchsorted(held, share)) + 1
+        return _Probing(self._index, self.codebook, min(probes, len(held)))
+
+    def reach(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> float:
+        """Share of all rows that the cells up to those of `rows` hold, nearest to `query` first."""
+        held = shares_held(self._sizes, self._centroids @ query)
+        return float(held[self._labels[rows]].max())
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,11 @@ def _write(path: Path, dims: Dims, chunks: Iterable[NDArray[np.float32]]) -> Seg
         info = _write_info(staging, rows, dims, info.digest, codes)
         if rows < cells.FEWEST_ROWS or not _write_cells(staging, rows, dims):
             return info
-        codes = replace(codes, cells=measure_cells(Segment(staging)))
+        measured = measure_cells(Segment(staging))
+        if measured.worth:
+            codes = replace(codes, cells=measured)
+        else:
+            cells.remove_cells(staging)
         return _write_info(staging, rows, dims, info.digest, codes)
 
     return write_folder(path, fill)
@@ -192,7 +196,7 @@ def _share_within(sample: NDArray[np.float32], centroids: cells.Centroids, crite
     block = sample[:, np.any(cells.padded(centroids, criterion) != 0, axis=0)]
     best = np.argpartition(-(block[:_SAMPLE_QUERIES] @ block.T), 10, axis=1)[:, :10]
     needed = [
-        cells.shares_needed(labels[rows], sizes, block[number], centroids[criterion])
+        cells.shares_held(sizes, centroids[criterion] @ block[number])[labels[rows]]
         for number, rows in enumerate(best)
     ]
     return float(np.quantile(needed, 0.9))
@@ -217,8 +221,8 @@ def measure_cells(segment: Segment, seed: int = 1) -> CellsInfo:
             scanner = segment.scanner(query.only, masked=False)
             near, scores = scan_deep_enough(segment, everything, scanner, query, 10)
             ten = labels[criterion][near[np.argsort(-scores)[:10]]]
-            block, ours = blocks[criterion], centroids[criterion]
-            needed.append(cells.shares_needed(ten, sizes, block, ours))
+            held = cells.shares_held(sizes, centroids[criterion] @ blocks[criterion])
+            needed.append(held[ten])
         return float(np.quantile(needed, 0.995))
 
     corners = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))

@@ -9,7 +9,7 @@ import pytest
 from clothret.errors import ArtifactError
 from clothret.search import Index, cells
 from clothret.search.blocks import Query
-from clothret.search.cells import CellsInfo, shares_needed
+from clothret.search.cells import CellsInfo, shares_held
 from clothret.search.segment import Segment
 
 ROWS = 30_000
@@ -103,15 +103,19 @@ def test_even_directions_are_scanned_where_criteria_balance(tmp_path):
     assert index.search(*index.vectors(0)).plan == "scan"
 
 
-def test_the_share_needed_is_counted_by_hand():
-    centroids = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], dtype=np.float32)
-    shares = shares_needed(
-        np.array([0, 1, 2], dtype=np.uint16),
-        np.array([1, 2, 5]),
-        np.array([0.9, 0.1], dtype=np.float32),
-        centroids,
-    )
-    assert shares.tolist() == [1 / 8, 3 / 8, 1.0]
+def test_shares_are_counted_by_hand():
+    nearness = np.array([0.9, 0.1, -0.9], dtype=np.float32)
+    assert shares_held(np.array([1, 2, 5]), nearness).tolist() == [1 / 8, 3 / 8, 1.0]
+
+
+def test_more_is_read_where_results_lie_far_out(index):
+    segment = index.segments[0]
+    kept, segment.cells.info = segment.cells.info, CellsInfo(((1e-4, 1e-4),) * 3)
+    try:  # a promise much too good: one cell would be read, and a part of a crowd found
+        hits = index.search(*index.vectors(0), weights=(1, 0, 0))
+    finally:
+        segment.cells.info = kept
+    assert hits.rows.tolist() == index.search(*index.vectors(0), weights=(1, 0, 0)).rows.tolist()
 
 
 def test_the_criterion_that_needs_least_is_taken(index):
