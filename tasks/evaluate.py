@@ -113,7 +113,9 @@ def _publish(result: dict[str, Any], current: dict[str, Any] | None) -> None:
     version = result["model"]
     title = f"{version} on {result['dataset']} {result['split']}"
     pictures = [(Path(path), Path(path).stem) for path in result["pictures"]]
-    text = evaluate_markdown(result, current, pictures)
+    several = len(result["per_category"]) > 1
+    told = [picture for picture in pictures if several or picture[1] != "confusion"]
+    text = evaluate_markdown(result, current, told)
     publish_report(text, artifact_key("evaluation-report", version), title)
     rows = [
         {

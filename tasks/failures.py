@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from prefect.logging import get_run_logger
+
 from clothret import errors
-from tasks.artifacts import artifact_key, publish_report
+from tasks.artifacts import artifact_key, in_run, publish_report
 from tasks.markdown import code, document, escape
 
 ADVICE: dict[type[Exception], str] = {
@@ -76,6 +78,8 @@ def explained(what: str, command: str, *key: str) -> Iterator[None]:
         yield
     except Exception as error:
         report = failure_markdown(error, what, command)
+        if in_run():
+            get_run_logger().error("What to do: %s Then: %s", advice(error), command)
         publish_report(report, artifact_key("failed", *key), f"{what} failed: what to do")
         raise
 
@@ -87,7 +91,7 @@ def failure_markdown(error: Exception, what: str, command: str) -> str:
         f"**{type(error).__name__}**: {escape(str(error) or 'no message')}",
         "## What to do",
         advice(error),
-        "Then press **Retry** above the run, or on the machine:",
+        "Then **Retry** the run (it keeps its parameters), or on the machine:",
         code(command),
         "Running again is safe: what was finished is kept and not done twice, and nothing "
         "half-done is ever visible.",

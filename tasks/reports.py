@@ -39,7 +39,8 @@ def ingest_markdown(result: Result, rejected: Sequence[Result]) -> str:
 
 def train_markdown(result: Result, dataset: str, pictures: Pictures) -> str:
     """A training: its best figures, curves, what the model sees."""
-    speed = f"{result['epochs']:g} epochs, {result['images_per_second']:.1f} images a second"
+    epochs = f"{result['epochs']:g} {'epoch' if result['epochs'] == 1 else 'epochs'}"
+    speed = f"{epochs}, {result['images_per_second']:.1f} images a second"
     model = result["model"]
     return document(
         f"# Model {model}",
@@ -64,7 +65,7 @@ def evaluate_markdown(result: Result, current: Result | None, pictures: Pictures
     where = f"{escape(result['dataset'])}, split {escape(result['split'])}"
     categories = [
         {"category": name, "garments": values["garments"]}
-        | {f"{kind} AP": values[kind].get("AP") for kind in ("bbox", "segm")}
+        | {f"{kind} AP": _known(values[kind].get("AP")) for kind in ("bbox", "segm")}
         for name, values in result["per_category"].items()
     ]
     said = result.get("promotion")
@@ -82,10 +83,15 @@ def evaluate_markdown(result: Result, current: Result | None, pictures: Pictures
 def figures(result: Result) -> list[dict[str, Any]]:
     """COCO figures, a row for boxes and masks, with the model's categories and without."""
     return [
-        {"kind": f"{scheme}{kind}"} | {name: block[kind].get(name) for name in FIGURES}
+        {"kind": f"{scheme}{kind}"} | {name: _known(block[kind].get(name)) for name in FIGURES}
         for scheme, block in (("", result), ("binary ", result["binary"]))
         for kind in ("bbox", "segm")
     ]
+
+
+def _known(figure: float | None) -> float | None:
+    """COCO writes −1 where there was nothing to measure."""
+    return None if figure is None or figure < 0 else figure
 
 
 def comparison(result: Result, current: Result | None) -> list[dict[str, Any]]:
@@ -185,8 +191,14 @@ def failures_section(failures: Sequence[Result], count: int | None = None) -> Se
     """The first failed pictures with their reasons."""
     count = len(failures) if count is None else count
     shown = failures[:SHOWN_ROWS]
+    lines = [
+        f"- **{escape(row['item_id'])}**, {escape(row['image'])}: "
+        + escape(row["reason"].removeprefix(f"{row['image']}: "))
+        for row in shown
+    ]
     more = f"{count - len(shown):,} more." if count > len(shown) else ""
-    return section(f"{count:,} pictures failed", table(shown), more)
+    noun = "picture" if count == 1 else "pictures"
+    return section(f"{count:,} {noun} failed", "\n".join(lines), more)
 
 
 def query_markdown(answer: Result, sheet: Path | None) -> str:

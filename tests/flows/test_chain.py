@@ -47,6 +47,7 @@ def test_ingest_without_a_password_names_it(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="password"):
         ingest(str(data), password_env="NOT_SET_ANYWHERE", lake=str(tmp_path / "lake"))
     assert not (tmp_path / "lake").exists()
+    assert artifact_types("failed-ingest-df2") == {"markdown"}
 
 
 def test_train_evaluate_promote(lake: str) -> None:
@@ -60,7 +61,9 @@ def test_train_evaluate_promote(lake: str) -> None:
     assert result["promoted"]
     assert registry.current() == trained["model"]
     assert 0.0 <= result["binary"]["segm"]["AP"] <= 1.0
-    assert "image" in artifact_types("%evaluation%")
+    assert artifact_types("train-report-%") == artifact_types("evaluation-report-%") == {"markdown"}
+    assert {"table", "image"} <= artifact_types("evaluation-m-%")
+    assert artifact_types("samples-%") == {"image"}
 
 
 def test_reindex_query_reindex(data: Path, lake: str) -> None:
@@ -82,6 +85,7 @@ def test_reindex_query_reindex(data: Path, lake: str) -> None:
     assert len(answer["hits"]) == 3
     assert answer["hits"][0]["image"].endswith(picture.name)
     assert {"table", "image"} <= artifact_types("hits%")
+    assert artifact_types("reindex-shop") == artifact_types("query-shop") == {"markdown"}
 
 
 def test_reindex_with_the_trained_model(data: Path, lake: str) -> None:

@@ -12,7 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from clothret.catalog import add_catalog, open_generation
+from clothret.data.ingest import ingest
 from clothret.errors import InputError
+from clothret.lake.models import ModelRegistry
+from clothret.lake.storage import open_storage
+from clothret.settings import Settings
+from clothret.synth import PASSWORD, generate
 from flows.service import ROOT, Service, alive, read_state, require_free_port
 
 CLOTHRET = Path(sys.executable).with_name("clothret")
@@ -91,13 +97,11 @@ def test_a_nightly_run_is_scheduled(service: dict[str, object]) -> None:
     assert "nightly" in states[0]["tags"]
 
 
-@pytest.mark.slow
-def test_the_worker_runs_a_deployment(
-    service: dict[str, object], environment: dict[str, str]
-) -> None:
-    """`prefect deployment run`, from the checkout, finds the server by itself."""
+def run_deployment(name: str, environment: dict[str, str], **parameters: str | int) -> None:
+    """`prefect deployment run`, from the checkout: it finds the server by itself."""
+    given = [part for key, value in parameters.items() for part in ("-p", f"{key}={value}")]
     result = subprocess.run(
-        [sys.executable, "-m", "prefect", "deployment", "run", "reindex/nightly", "--watch"],
+        [sys.executable, "-m", "prefect", "deployment", "run", name, *given, "--watch"],
         env=environment,
         cwd=ROOT,
         capture_output=True,
@@ -107,6 +111,40 @@ def test_the_worker_runs_a_deployment(
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Completed" in result.stdout
+
+
+@pytest.fixture(scope="module")
+def generated(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated archives, ingested as `tiny`, and a catalog, registered as `shop`."""
+    out = tmp_path_factory.mktemp("generated")
+    generate(out, images=20, items=6, seed=3, size=192)
+    storage = open_storage(environment["CLOTHRET_LAKE"])
+    ingest(str(out), storage, "tiny", password=PASSWORD)
+    catalog = out / "catalog"
+    add_catalog(storage, "shop", str(catalog), str(catalog / "items.csv"), "plain")
+    return out
+
+
+@pytest.mark.slow
+def test_the_worker_runs_a_training(
+    service: dict[str, object], environment: dict[str, str], generated: Path
+) -> None:
+    run_deployment("train/train", environment, dataset="tiny", preset="demo", epochs=1, nproc=1)
+    assert len(ModelRegistry(open_storage(environment["CLOTHRET_LAKE"])).versions()) == 1
+
+
+@pytest.mark.slow
+def test_the_worker_runs_a_night_and_a_query(
+    service: dict[str, object], environment: dict[str, str], generated: Path
+) -> None:
+    """The generation knows its run's page, which is there."""
+    run_deployment("reindex/nightly", environment)
+    settings = Settings.load(lake=environment["CLOTHRET_LAKE"])
+    url = open_generation(settings, "shop").manifest["lineage"]["run_url"]
+    assert url.startswith(f"{service['ui']}/runs/flow-run/")
+    assert httpx.get(url).status_code == 200
+    picture = sorted((generated / "catalog" / "image").iterdir())[0]
+    run_deployment("query/query", environment, catalog="shop", image=str(picture), k=3)
 
 
 @pytest.mark.slow
