@@ -1,6 +1,7 @@
 """The index: any weights, any filter, the right rows."""
 
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -147,10 +148,13 @@ class Index:
     def warm(self) -> None:
         """Touch every page of the vectors once: 0.1 s a million garments if they are cached.
 
-        A server spares its first hundred queries thousands of page faults each.
+        A server spares its first hundred queries thousands of page faults each. Vectors of more
+        than half of the machine's memory are left alone.
         """
-        for segment in self.segments:
-            segment.warm()
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if sum(segment.vectors.nbytes for segment in self.segments) <= memory // 2:
+            for segment in self.segments:
+                segment.warm()
 
     def __len__(self) -> int:
         """Live garments."""

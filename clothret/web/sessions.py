@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from threading import Lock
+from threading import Lock, Thread
 
 from clothret.errors import CatalogError, ClothretError, NotFoundError
 from clothret.query import Detectors, QuerySession, open_session
@@ -44,6 +44,7 @@ class Sessions:
                 session = self._open.get(catalog)
                 if session is None:
                     session = open_session(self._settings, catalog, detectors=self._detectors)
+                    _warm(session)
                     self._open[catalog] = session
                     self._checked[catalog] = time.monotonic()
             return session
@@ -62,6 +63,7 @@ class Sessions:
             newest = session.follow()
             if newest is not session:
                 log.info("%s: now served from %s", catalog, newest.generation.id)
+                _warm(newest)
                 self._open[catalog] = newest
         except (NotFoundError, CatalogError):
             del self._open[catalog]
@@ -73,3 +75,8 @@ class Sessions:
             self._checked[catalog] = time.monotonic()
             self._following.release()
         return newest
+
+
+def _warm(session: QuerySession) -> None:
+    """Map the vectors' pages beside the first queries."""
+    Thread(target=session.generation.index.warm, name="warm", daemon=True).start()

@@ -313,10 +313,24 @@ def test_a_table_without_columns_is_an_index_without_filters(tmp_path):
         index.search(X, X, X, where="n = 1")
 
 
+def mapped_sizes(file: Path) -> dict[str, str]:
+    """Kilobytes of a file's mapping: the whole, and what of it is in memory."""
+    lines = Path("/proc/self/smaps").read_text().split(str(file))[1].splitlines()
+    return {line.split()[0]: line.split()[1] for line in lines[1:5]}
+
+
 def test_warming_maps_every_page_of_the_vectors(tmp_path):
     blocks = [unit_rows(seed, 3000, 64) for seed in range(3)]
     index = Index.build(tmp_path / "index", *blocks, pa.table({"n": range(3000)}))
     index.warm()
-    mapped = Path("/proc/self/smaps").read_text().split(f"{tmp_path}/index/segment/vectors.f32")[1]
-    sizes = dict(line.split()[:2] for line in mapped.splitlines()[1:5])
+    sizes = mapped_sizes(tmp_path / "index" / "segment" / "vectors.f32")
     assert sizes["Rss:"] == sizes["Size:"]
+
+
+def test_vectors_larger_than_the_memory_stay_cold(tmp_path, monkeypatch):
+    blocks = [unit_rows(seed, 3000, 64) for seed in range(3)]
+    index = Index.build(tmp_path / "index", *blocks, pa.table({"n": range(3000)}))
+    monkeypatch.setattr("clothret.search.index.os.sysconf", lambda name: 1000)  # 1 MB of memory
+    index.warm()
+    sizes = mapped_sizes(tmp_path / "index" / "segment" / "vectors.f32")
+    assert int(sizes["Rss:"]) < int(sizes["Size:"])
