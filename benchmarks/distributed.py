@@ -3,12 +3,15 @@
 A catalog of generated pictures and its lake lie in an S3 server (moto). It is indexed by the flow
 on this machine with one process, then over Ray clusters of one and of two machines of one core
 each (two raylets, as two machines would run them), under one Prefect server. Each time the
-generation must have the same digest; the times of the segmenting stage say how it scales.
+generation must have the same digest. How it scales is told by how many portions were at work at
+once, on average between the start of the first and the end of the last: other work on the machine
+moves that less than times.
 """
 
 import argparse
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -147,12 +151,33 @@ def night(name: str, source: str, **environment: str) -> dict[str, Any]:
     raise RuntimeError(f"{name}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
 
 
+def at_once(since: datetime) -> float:
+    """Portions at work at once on average, of the task runs since then; 0 for none."""
+    from prefect import get_client  # reads the environment as it is by now
+    from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterStartTime
+
+    task_filter = TaskRunFilter(start_time=TaskRunFilterStartTime(after_=since))
+    with get_client(sync_client=True) as client:
+        runs = client.read_task_runs(task_run_filter=task_filter)
+    spans = [
+        (run.start_time, run.end_time)
+        for run in runs
+        if run.name.startswith("shard") and run.start_time and run.end_time
+    ]
+    if not spans:
+        return 0.0
+    busy = sum((end - start).total_seconds() for start, end in spans)
+    whole = max(end for _, end in spans) - min(start for start, _ in spans)
+    return busy / whole.total_seconds()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--machines", type=int, nargs="*", default=[0, 1, 2], help="0: no Ray")
     parser.add_argument("--shard", type=int, default=400, help="pictures of a portion")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the servers too
     digests = set()
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -166,7 +191,8 @@ def main() -> int:
         write_items(scratch / "items.csv", names, 0)
         source.put_file(scratch / "items.csv", "items.csv")
         print(f"{options.images:,} pictures, plain detector, portions of {options.shard}\n")
-        print("| where | digest | decoded | segment, s | whole night, s |\n|---|---|---|---|---|")
+        print("| where | digest | decoded | segment, s | whole night, s | at once |")
+        print("|---|---|---|---|---|---|")
         for machines in options.machines:
             with ExitStack() as cluster:
                 environment, where = {}, "this machine, one process"
@@ -174,13 +200,12 @@ def main() -> int:
                     address = cluster.enter_context(ray_cluster(machines, scratch))
                     environment["CLOTHRET_RAY_ADDRESS"] = address
                     where = f"Ray, machines of one core: {machines}"
+                began = datetime.now(UTC)
                 report = night(f"night{machines}", source.url, **environment)
             digests.add(report["digest"])
             seconds = f"{report['stages']['segment']:.1f} | {report['seconds']:.1f}"
-            print(
-                f"| {where} | {report['digest'][:12]} | {report['decoded']} | {seconds} |",
-                flush=True,
-            )
+            line = f"| {where} | {report['digest'][:12]} | {report['decoded']} | {seconds}"
+            print(f"{line} | {at_once(began):.2f} |", flush=True)
     return 0 if len(digests) == 1 else 1
 
 
