@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from garment_pictures import OUTLINES, PALETTES, PATTERNS, Cut, draw_cuts, dress, read_cuts
+from garment_pictures import OUTLINES, PALETTES, PATTERNS, Cut, draw_cuts, dress, loosen, read_cuts
 from numpy.typing import NDArray
 
 from clothret.features import Failure, describe_batch
@@ -116,6 +116,9 @@ def main() -> None:
     parser.add_argument("--split", default="validation")
     parser.add_argument("--count", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument(
+        "--loose", action="store_true", help="masks at the resolution of a detector's mask head"
+    )
     parser.add_argument("--quick", action="store_true", help="300 pictures")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -125,6 +128,8 @@ def main() -> None:
     else:
         cuts = draw_cuts(240, arguments.seed)
     pictures, labels, silhouettes = draw_set(cuts, count, arguments.seed)
+    if arguments.loose:
+        pictures = [(image, loosen(mask)) for image, mask in pictures]
     described = describe_batch(pictures)
     failures = [f for f in described if isinstance(f, Failure)]
     if failures:

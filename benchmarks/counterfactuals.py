@@ -9,6 +9,7 @@ Reported per criterion: how many of the ten nearest neighbors of the unchanged g
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,9 @@ from clothret.features import Failure, Features, describe_batch
 from clothret.types import CRITERIA
 
 NEIGHBORS = 10
+
+RIM = 0.06
+"""Width of a garment's rim as part of the square root of its area."""
 
 
 def shift_hue(cut: Cut, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
@@ -35,7 +39,20 @@ def shift_hue(cut: Cut, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
 
 
 def swap_texture(cut: Cut, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """Another pattern painted in the garment's own two main colors."""
+    """Another pattern of the garment's own pixels, its rim left as it is.
+
+    A true mask's rim holds pixels of the background, which would be strewn over the cloth.
+    """
+    depth = cv2.distanceTransform(cut.mask.view(np.uint8), cv2.DIST_L2, 3)
+    inside = depth > RIM * np.sqrt(np.count_nonzero(cut.mask))
+    if np.count_nonzero(inside) < 0.2 * np.count_nonzero(cut.mask):
+        inside = cut.mask
+    changed = replace(cut, mask=inside)
+    return swap_everywhere(changed, rng)[0], cut.mask
+
+
+def swap_everywhere(cut: Cut, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """Another pattern of all of the garment's own pixels, those of its rim among them."""
     pattern = PATTERNS[int(rng.integers(1, len(PATTERNS)))]
     side = float(np.sqrt(np.count_nonzero(cut.mask)))
     cover, relief = cover_of(pattern, max(cut.mask.shape), side, rng)
@@ -53,7 +70,7 @@ def swap_texture(cut: Cut, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
 
 
 def warp_outline(cut: Cut, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """Hem pulled up by 25-40 %: the same cloth cut shorter, or its sides taken in where short."""
+    """25-40 % cut off: at the hem, or at one side where the garment is wider than long."""
     rows, columns = np.flatnonzero(cut.mask.any(axis=1)), np.flatnonzero(cut.mask.any(axis=0))
     mask = cut.mask.copy()
     share = rng.uniform(0.25, 0.4)
@@ -74,6 +91,7 @@ def change_light(cut: Cut, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
 CHANGES = {
     "hue shifted": shift_hue,
     "texture swapped": swap_texture,
+    "texture swapped, rim too": swap_everywhere,
     "outline warped": warp_outline,
     "light changed": change_light,
 }

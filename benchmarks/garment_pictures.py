@@ -196,3 +196,14 @@ def reencode(image: Image, quality: int) -> Image:
     """`image` through JPEG."""
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def loosen(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What a Mask R-CNN head returns for a true mask: 28 × 28 over its box, thresholded."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    box = mask[y : y + height, x : x + width].astype(np.float32)
+    small = cv2.resize(box, (28, 28), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), 0.7)
+    loose = np.zeros(mask.shape, bool)
+    loose[y : y + height, x : x + width] = cv2.resize(small, (width, height)) > 0.5
+    return loose

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clothret.errors import InputError
-from clothret.features.canvas import cut_out
+from clothret.features.canvas import Canvas, cut_out
 from clothret.features.color import color_vector
 from clothret.features.palette import Swatch, palette
 from clothret.features.quality import Quality, quality, sharpness
@@ -19,6 +20,10 @@ SCHEMA = "features-4"
 
 DIMS: dict[str, int] = {"color": 64, "texture": 64, "shape": 72}
 """Length of each criterion's vector."""
+
+
+CHUNK = 16
+"""Garments described together; their pictures are held that long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,29 +70,43 @@ def extract(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Features:
         MaskError: another size, another type, or too few pixels.
         ImageError: not uint8 (H, W, 3).
     """
-    canvas = cut_out(image, mask)
-    swatches = palette(canvas)
-    texture = texture_vector(canvas)
-    return Features(
-        color=color_vector(canvas),
-        texture=texture,
-        shape=shape_vector(mask),
-        palette=swatches,
-        color_name=swatches[0].name,
-        pattern=pattern_name(texture),
-        quality=quality(canvas, mask, sharpness(canvas)),
-    )
+    return _features([cut_out(image, mask)], [mask])[0]
 
 
 def describe_batch(
     items: Iterable[tuple[NDArray[np.uint8], NDArray[np.bool_]]],
 ) -> list[Features | Failure]:
     """`extract` for many garments; one that cannot be described is a `Failure` in its place."""
-    return [_describe(image, mask) for image, mask in items]
+    remaining = iter(items)
+    described: list[Features | Failure] = []
+    while chunk := list(islice(remaining, CHUNK)):
+        cut = [_cut_out(image, mask) for image, mask in chunk]
+        masks = [m for (_, m), c in zip(chunk, cut, strict=True) if isinstance(c, Canvas)]
+        features = iter(_features([c for c in cut if isinstance(c, Canvas)], masks))
+        described += [c if isinstance(c, Failure) else next(features) for c in cut]
+    return described
 
 
-def _describe(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Features | Failure:
+def _cut_out(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Canvas | Failure:
     try:
-        return extract(image, mask)
+        return cut_out(image, mask)
     except InputError as error:
         return Failure(error)
+
+
+def _features(canvases: list[Canvas], masks: list[NDArray[np.bool_]]) -> list[Features]:
+    """One descriptor after the other over all garments: its parameters stay in the cache."""
+    colors = [color_vector(canvas) for canvas in canvases]
+    textures = [texture_vector(canvas) for canvas in canvases]
+    shapes = [shape_vector(mask) for mask in masks]
+    palettes = [palette(canvas) for canvas in canvases]
+    qualities = [
+        quality(canvas, mask, sharpness(canvas))
+        for canvas, mask in zip(canvases, masks, strict=True)
+    ]
+    return [
+        Features(color, texture, shape, swatches, swatches[0].name, pattern_name(texture), judged)
+        for color, texture, shape, swatches, judged in zip(
+            colors, textures, shapes, palettes, qualities, strict=True
+        )
+    ]
