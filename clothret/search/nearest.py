@@ -99,7 +99,7 @@ def scan_deep_enough(
     while True:
         rows, estimates = scanner.search(query.weighted, depth, bits)
         scores = _score(segment, query, rows)
-        if depth >= min(part.count, DEEPEST) or len(rows) < k:
+        if depth >= min(part.count, DEEPEST) or len(rows) < depth:
             return rows, scores
         misses = expected_misses(scores, estimates, k)
         if misses <= 2 * MISSES * k:  # the depth to begin with was chosen for half of it

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from clothret.search.scan import PackedScan
 
 COMPACT_ROWS = 10_000
-COMPACT_SHARE = 0.8
-"""A filter worth a compact copy of its codes passes at least so many rows, at most this share."""
+COMPACT_MOST = 3_000_000
+"""A filter worth a compact copy of its codes passes so many rows; three million take 123 MB."""
 
 COMPACT_AT_ONCE = 0.1
 """Share of a segment up to which gathering the codes costs less than scanning all of them."""
@@ -55,7 +55,7 @@ class Part:
         Args:
             few: so few rows pass that one query alone would rather score them all.
         """
-        if self.rows is None or not COMPACT_ROWS <= self.count <= COMPACT_SHARE * self.size:
+        if self.rows is None or not COMPACT_ROWS <= self.count <= COMPACT_MOST:
             return None
         if self._compact is None and self._lock.acquire(blocking=False):
             try:  # one thread packs; others meanwhile go on without
