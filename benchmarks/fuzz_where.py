@@ -176,12 +176,14 @@ def judge(text: str, table: FilterTable) -> tuple[str, str | None]:
     except Exception as error:  # noqa: BLE001 (any other exception is what this looks for)
         return "crashed", f"{type(error).__name__} while parsing"
     try:
-        passing = table.passing(where)
+        passing = table.passing(where).tolist()
+        table.check(where)  # what is run as boolean by its form is boolean to the database
     except FilterError as error:
         return "failed on types or values", None if NAMED.search(str(error)) else str(error)
     except Exception as error:  # noqa: BLE001
         return "crashed", f"{type(error).__name__} while running"
-    return "ran", None if passing.shape == (4,) else "not one answer a row"
+    right = passing == sorted(set(passing) & set(range(TABLE.num_rows)))
+    return "ran", None if right else f"rows {passing}"
 
 
 if __name__ == "__main__":
