@@ -432,7 +432,9 @@ def survive_prefect(count: int, seed: int, scratch: Path, campaign: Campaign) ->
                     break
                 killed += 1
                 campaign.kills["flow under Prefect"] += 1
+            began = time.monotonic()
             report, _ = flow().communicate()
+            seconds = time.monotonic() - began  # the very first one migrates a database
             quiet = in_child(lambda: run_night(calm, shop))
             campaign.nights += 1
             same = bool(report) and json.loads(report)["digest"] == quiet["ok"]["digest"]
@@ -518,22 +520,31 @@ def faulty_s3(endpoint: str, shop: Shop, expected: str) -> dict[str, str]:
     return results
 
 
-def other_faults(scratch: Path, endpoint: str | None, campaign: Campaign) -> None:
-    """Everything but kills."""
-    shop, lake = Shop(scratch / "shop-others"), str(scratch / "others")
-    for day, scenario in enumerate((two_at_once, hung_run, full_disk, jumping_clock)):
-        campaign.others[scenario.__name__.replace("_", " ")] = scenario(lake, shop)
-        settled = in_child(lambda: run_night(lake, shop))
-        fresh = in_child(lambda: run_night(lake, shop))
-        campaign.expect("ok" in settled and not fresh["ok"]["published"], f"{scenario}: {settled}")
-        left = in_child(lambda: orphans(lake))
-        campaign.expect(left.get("ok") == [], f"after {scenario.__name__}: {left}")
-        shop.next_day(day)
-    if endpoint:
-        calm = in_child(lambda: run_night(str(scratch / "calm-others"), shop))
-        campaign.others |= faulty_s3(endpoint, shop, calm["ok"]["digest"])
+def other_faults(scratch: Path, endpoint: str, campaign: Campaign) -> None:
+    """Everything but kills, with the lake on disk and on S3."""
+    _scenarios(str(scratch / "others"), "disk", scratch, campaign)
+    shop = _scenarios("s3://lake/others", "S3", scratch, campaign)
+    calm = in_child(lambda: run_night(str(scratch / "calm-others"), shop))
+    campaign.others |= faulty_s3(endpoint, shop, calm["ok"]["digest"])
     for name, outcome in campaign.others.items():
         campaign.expect(outcome.startswith("ok"), f"{name}: {outcome}")
+
+
+def _scenarios(lake: str, place: str, scratch: Path, campaign: Campaign) -> Shop:
+    """Each scenario, a night after it, and a collection; the shop as it is then."""
+    shop = Shop(scratch / f"shop-others-{place}")
+    with reader(lake, scratch, campaign):
+        for day, scenario in enumerate((two_at_once, hung_run, full_disk, jumping_clock)):
+            name = f"{scenario.__name__.replace('_', ' ')}, lake on {place}"
+            campaign.others[name] = scenario(lake, shop)
+            settled = in_child(lambda: run_night(lake, shop))
+            fresh = in_child(lambda: run_night(lake, shop))
+            still = "ok" in settled and "ok" in fresh and not fresh["ok"]["published"]
+            campaign.expect(still, f"after {name}: {settled}, then {fresh}")
+            left = in_child(lambda: orphans(lake))
+            campaign.expect(left.get("ok") == [], f"after {name}: {left}")
+            shop.next_day(day)
+    return shop
 
 
 @contextmanager
