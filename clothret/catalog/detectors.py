@@ -77,7 +77,7 @@ class DetectorSpec:
             score_threshold=self.score_threshold,
             max_garments=self.max_garments,
             threads=1,
-            precision=self.precision,  # type: ignore[arg-type]
+            precision=self.precision or "auto",  # type: ignore[arg-type] (older generations)
             device=None if os.environ.get("CUDA_VISIBLE_DEVICES") != "" else "cpu",
         )
 
