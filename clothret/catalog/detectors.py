@@ -77,7 +77,8 @@ class DetectorSpec:
             score_threshold=self.score_threshold,
             max_garments=self.max_garments,
             threads=1,
-            precision=self.precision or "auto",  # type: ignore[arg-type] (older generations)
+            # A generation of before precisions were recorded names none.
+            precision=self.precision or "auto",  # type: ignore[arg-type]
             device=None if os.environ.get("CUDA_VISIBLE_DEVICES") != "" else "cpu",
         )
 
