@@ -217,11 +217,18 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
     "demo": Preset(
-        replace(_NARROW, head_norm=True, roi_samples=1),
+        replace(_NARROW, head_norm=True, roi_samples=1, box_samples=48, mask_pool=20),
         TrainConfig(
             epochs=5,
             batch=2,
-            augment=replace(_MOVED, rotation=8.0, scale=(0.8, 1.2), hue=0.0),
+            augment=AugmentConfig(
+                translation=0.04,
+                scale=(0.9, 1.1),
+                brightness=0.05,
+                contrast=0.05,
+                saturation=0.1,
+                gamma=0.05,
+            ),
             evaluate_every=0,
         ),
     ),

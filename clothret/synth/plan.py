@@ -15,8 +15,8 @@ from clothret.synth.spec import GarmentSpec, random_spec
 WORN = {"user": 0.85, "shop": 0.6}
 """Share of pictures of a garment on a body, where nothing else is worn with it."""
 
-WITH_OTHERS = (1.0, 0.42, 0.15)
-"""Factor on that share by the number of other garments: most pictures show one or two."""
+WITH_OTHERS = (1.0, 0.24, 0.09)
+"""Factor on that share by the number of other garments: most pictures show one."""
 
 APART = 0.36
 """Least distance of the base colors of garments worn together, as a share of RGB's diagonal."""

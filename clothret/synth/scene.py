@@ -26,7 +26,7 @@ FACE = -1.5
 
 BOTTOMS = ("trousers", "skirt")
 
-LEAST_SHARE = 0.02
+LEAST_SHARE = 0.05
 """A garment of which less than this share of the picture shows spoils the shot: it is retaken."""
 
 
@@ -235,7 +235,7 @@ def _shoot_product(
 def _is_clean(shot: Shot) -> bool:
     """The first garment shows well, and none shows as a mere sliver."""
     shares = shot.shares()
-    return bool(shares[0] >= 3 * LEAST_SHARE and not np.any((shares > 0) & (shares < LEAST_SHARE)))
+    return bool(shares[0] > LEAST_SHARE and not np.any((shares > 0) & (shares < LEAST_SHARE)))
 
 
 def shoot(
