@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clothret.catalog.items import picture_rows
     from clothret.catalog.night import (
         describe_catalog,
         index_catalog,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         add_catalog,
         find_catalog,
         list_catalogs,
+        only_catalog,
         remove_catalog,
     )
 
@@ -33,7 +35,9 @@ __all__ = [
     "find_catalog",
     "index_catalog",
     "list_catalogs",
+    "only_catalog",
     "open_generation",
+    "picture_rows",
     "reindex",
     "remove_catalog",
     "segment_catalog",
@@ -42,7 +46,15 @@ __all__ = [
 _MODULES = {
     "opened": ("OpenGeneration", "open_generation"),
     "report": ("ReindexReport", "StageReport"),
-    "specs": ("CatalogSpec", "add_catalog", "find_catalog", "list_catalogs", "remove_catalog"),
+    "specs": (
+        "CatalogSpec",
+        "add_catalog",
+        "find_catalog",
+        "list_catalogs",
+        "only_catalog",
+        "remove_catalog",
+    ),
+    "items": ("picture_rows",),
     "night": ("describe_catalog", "index_catalog", "reindex", "segment_catalog"),
 }
 

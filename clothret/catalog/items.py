@@ -34,6 +34,8 @@ FACTS: tuple[str, ...] = (
 )
 """Columns that clothret adds to the metadata; an items table must not have them."""
 
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"})
+
 _TIMEOUT = 60.0  # seconds for an items table over https
 
 
@@ -67,6 +69,22 @@ def read_items(url: str) -> pa.Table:
     return table.sort_by("image_id").combine_chunks()
 
 
+def picture_rows(folder: Path) -> list[tuple[str, str]]:
+    """Rows of (item_id, image) for a folder that has no table: the path names the item.
+
+    Raises:
+        CatalogError: no file below it has a picture's suffix.
+    """
+    paths = sorted(
+        path.relative_to(folder)
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PICTURES and path.is_file()
+    )
+    if not paths:
+        raise CatalogError(f"{folder}: expected pictures, found none")
+    return [(path.with_suffix("").as_posix(), path.as_posix()) for path in paths]
+
+
 def _local(url: str, scratch: Path) -> Path:
     """A local file of plain name (DuckDB reads `*` and `[` as patterns)."""
     place, _, name = str(url).rpartition("/")
@@ -92,27 +110,58 @@ def _local(url: str, scratch: Path) -> Path:
 
 
 def _read(file: Path, url: str) -> pa.Table:
+    if file.suffix == ".parquet":
+        table = _read_parquet(file)
+    else:
+        header = _read_header(file)
+        if not isinstance(header, str):
+            _check_names(header, url)
+        table = header if isinstance(header, str) else _read_csv(file)
+    if isinstance(table, str):
+        reason = " ".join(table.split())[:300].replace(str(file), url)
+        raise CatalogError(f"{url}: cannot be read as an items table: {reason}")
+    return table
+
+
+# The three below return what is wrong: an error raised from them would keep DuckDB's objects in
+# its traceback to the end of the process, where DuckDB complains of them on standard error.
+
+
+def _read_parquet(file: Path) -> pa.Table | str:
+    try:
+        return pq.ParquetFile(file).read()
+    except (pa.ArrowException, OSError) as error:
+        return str(error)
+
+
+def _read_header(file: Path) -> list[str] | str:
+    """Names as the file has them: `header=true` would rename an ambiguous one without a word."""
     import duckdb  # 0.1 s that a query by garment id need not wait for
 
     try:
-        if file.suffix == ".parquet":
-            return pq.ParquetFile(file).read()
         with duckdb.connect(":memory:") as connection:
-            # Not `header=true`: that renames a column of an ambiguous name without a word.
-            first = connection.sql(
+            rows = connection.sql(
                 "SELECT * FROM read_csv(?, all_varchar=true, header=false) LIMIT 1",
                 params=[str(file)],
             ).fetchall()
-            _check_names([name for row in first for name in row if name is not None], url)
-            types = dict.fromkeys(REQUIRED, "VARCHAR")
-            # The whole file decides on the types: a text in row 30,000 makes a column text.
+    except (duckdb.Error, OSError, UnicodeDecodeError) as error:
+        return str(error)
+    return [name for row in rows for name in row if name is not None]
+
+
+def _read_csv(file: Path) -> pa.Table | str:
+    """The whole file decides on the types: a text in row 30,000 makes a column text."""
+    import duckdb
+
+    types = dict.fromkeys(REQUIRED, "VARCHAR")
+    try:
+        with duckdb.connect(":memory:") as connection:
             return connection.sql(
                 "SELECT * FROM read_csv(?, types=?, header=true, sample_size=-1)",
                 params=[str(file), types],
             ).to_arrow_table()
     except (duckdb.Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:300].replace(str(file), url)
-        raise CatalogError(f"{url}: cannot be read as an items table: {reason}") from None
+        return str(error)
 
 
 def _check_names(names: list[str], url: str) -> None:

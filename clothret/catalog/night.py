@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from clothret.catalog.build import build_generation
 from clothret.catalog.detectors import detector_spec
 from clothret.catalog.examine import Findings, examine
 from clothret.catalog.guards import check_guards
+from clothret.catalog.items import read_items
 from clothret.catalog.plan import Plan, make_plan, pending
 from clothret.catalog.pool import default_workers
 from clothret.catalog.report import (
@@ -257,22 +259,35 @@ def register(
 ) -> CatalogSpec:
     """The catalog's specification after changing what is given.
 
+    Sources that cannot be right are not registered: every night would fail on them.
+
     Raises:
         NotFoundError: a new catalog without `images` and `items`.
+        CatalogError: no such folder, or no items table.
     """
     lake = open_storage(settings.lake)
+    _check_sources(images, items)
     given = {"images": images, "items": items, "detector": detector}
     changes = {key: str(value) for key, value in given.items() if value is not None}
     try:
         known = find_catalog(lake, name)
     except NotFoundError:
         if images is None or items is None:
-            raise
+            raise NotFoundError(
+                f"{lake.url}: no catalog {name!r}; a new one needs --images and --items"
+            ) from None
         return add_catalog(lake, name, images, items, detector)
     wanted = replace(known, **changes)
     if wanted != known:
         add_catalog(lake, name, wanted.images, wanted.items, wanted.detector)
     return wanted
+
+
+def _check_sources(images: str | None, items: str | None) -> None:
+    if images is not None and "://" not in images and not Path(images).is_dir():
+        raise CatalogError(f"{images}: expected a folder with pictures, found none")
+    if items is not None:
+        read_items(items)
 
 
 def _finish(night: Night, plan: Plan, began: float, *, force: bool) -> ReindexReport:

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 
-from clothret.errors import CatalogError, NotFoundError
+from clothret.errors import CatalogError, InputError, NotFoundError
 from clothret.lake.digests import parse_json
 from clothret.lake.generations import SPEC, catalog_path
 from clothret.lake.storage import Storage
@@ -91,3 +91,17 @@ def remove_catalog(storage: Storage, name: str) -> None:
     """
     find_catalog(storage, name)
     storage.delete(catalog_path(name, SPEC))
+
+
+def only_catalog(storage: Storage) -> str:
+    """The name of the only catalog.
+
+    Raises:
+        NotFoundError: there is none. InputError: there are more, so one must be named.
+    """
+    names = [spec.name for spec in list_catalogs(storage)]
+    if not names:
+        raise NotFoundError(f"{storage.url}: no catalog; `clothret reindex NAME …` makes one")
+    if len(names) > 1:
+        raise InputError(f"catalog must be given; there are {', '.join(names)}")
+    return names[0]

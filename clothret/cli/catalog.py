@@ -1,5 +1,8 @@
 """`clothret catalog`: what the nightly reindex covers."""
 
+import csv
+from pathlib import Path
+
 import click
 
 from clothret.cli.base import absolute, common_options, emit, settings_for, table
@@ -27,6 +30,31 @@ def add(
     spec = add_catalog(storage, name, absolute(images), absolute(items), detector)
     result = spec.to_dict()
     emit(result, as_json, lambda: click.echo(f"catalog {name}: {spec.images}, {spec.items}"))
+
+
+@catalog.command("table")
+@click.argument("images", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@common_options
+def table_(images: Path, out: Path, lake: str | None, as_json: bool) -> None:
+    """Write an items table for a folder of pictures that has none: every picture is an item.
+
+    Add columns to it as you like: price, brand, anything you want to filter by.
+    """
+    from clothret.catalog import picture_rows
+
+    if out.exists():
+        raise click.UsageError(f"{out} is there already")
+    rows = picture_rows(images)
+    with out.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["item_id", "image"])
+        writer.writerows(rows)
+    emit(
+        {"items": len(rows), "table": str(out)},
+        as_json,
+        lambda: click.echo(f"{out}: {len(rows)} items"),
+    )
 
 
 @catalog.command()

@@ -44,7 +44,7 @@ class BoxType(click.ParamType):
 @click.command()
 @click.argument("image", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--garment-id", metavar="ID", help="A garment of the catalog in place of IMAGE.")
-@click.option("--catalog", required=True, metavar="C", help="Catalog to search.")
+@click.option("--catalog", metavar="C", help="Catalog to search; default: the only one.")
 @click.option(
     "--garment", type=click.IntRange(min=0), metavar="N", help="Which one; default: the largest."
 )
@@ -65,7 +65,7 @@ class BoxType(click.ParamType):
 def query(
     image: Path | None,
     garment_id: str | None,
-    catalog: str,
+    catalog: str | None,
     garment: int | None,
     box: Box | None,
     weights: Weights,
@@ -82,11 +82,14 @@ def query(
         raise click.UsageError("--garment and --box go with an IMAGE")
     if garment is not None and box is not None:
         raise click.UsageError("give --garment or --box, not both")
+    from clothret.catalog import only_catalog
     from clothret.imaging.decode import read_bytes
+    from clothret.lake.storage import open_storage
     from clothret.query import open_session
     from clothret.query.session import Ask
 
-    session = open_session(settings_for(lake), catalog)
+    settings = settings_for(lake)
+    session = open_session(settings, catalog or only_catalog(open_storage(settings.lake)))
     if garment_id is not None:
         result = session.query_garment(garment_id, weights=weights, where=where, k=k)
     else:

@@ -82,7 +82,7 @@ class ModelRegistry:
         if name is None:
             raise NotFoundError(
                 f"{self.storage.url}: no model is current; train one and promote it "
-                "(clothret evaluate --promote), or use the detector 'plain'"
+                "(clothret evaluate --promote), or find garments without one: --detector plain"
             )
         self._manifest(name)
         return name

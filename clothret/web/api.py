@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
+from clothret.catalog import only_catalog
 from clothret.query import Garment, Picture, QueryResult, QuerySession, explain, outline
 from clothret.web import catalogs
 from clothret.web.errors import ApiError
@@ -159,7 +160,7 @@ def router(service: Service) -> APIRouter:
 
 def _session(service: Service, catalog: str | None) -> QuerySession:
     """The session of `catalog`, or of the only one there is."""
-    return service.sessions.get(catalog or catalogs.only(service))
+    return service.sessions.get(catalog or only_catalog(service.storage))
 
 
 def _search_upload(service: Service, form: SearchForm) -> Callable[[], dict[str, Any]]:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from clothret.catalog import list_catalogs
 from clothret.catalog.items import FACTS
-from clothret.errors import ClothretError, InputError, NotFoundError
+from clothret.errors import ClothretError, NotFoundError
 from clothret.query import Hit, QuerySession, outline, plain
 from clothret.query.stored import INTERNAL, find_garment, garments_of
 from clothret.web.service import Service
@@ -30,20 +30,6 @@ SWATCHES = {
 def describe_all(service: Service) -> list[dict[str, Any]]:
     """Every registered catalog; `generation` is None before its first reindex."""
     return [_describe(service, spec.name) for spec in list_catalogs(service.storage)]
-
-
-def only(service: Service) -> str:
-    """The name of the only catalog.
-
-    Raises:
-        NotFoundError: there is none. InputError: there are more, so one must be named.
-    """
-    names = [spec.name for spec in list_catalogs(service.storage)]
-    if not names:
-        raise NotFoundError("the lake has no catalog; `clothret reindex NAME …` makes one")
-    if len(names) > 1:
-        raise InputError(f"catalog must be given; there are {', '.join(names)}")
-    return names[0]
 
 
 def facets(session: QuerySession, where: str | None) -> dict[str, Any]:

@@ -61,6 +61,15 @@ def test_unusual_pictures_are_answered(
     assert 0 < max(answer["garments"][0]["box"]) <= 12000
 
 
+def test_the_only_catalog_need_not_be_named(
+    photo: Image.Image, shop: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(photo, tmp_path / "a.jpg")
+    assert run(["query", str(path), "--lake", shop.lake, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["catalog"] == "shop"
+    refused(["query", str(path), "--lake", str(tmp_path)], "no catalog", capsys)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (200, 240)], ids=["1×1", "a wall"])
 def test_a_picture_without_a_garment_is_no_error(
     size: tuple[int, int], shop: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -16,7 +16,10 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from clothret.catalog import list_catalogs, reindex
 from clothret.cli.app import run
+from clothret.lake.generations import rollback
+from clothret.lake.storage import open_storage
 from clothret.settings import Settings
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -325,6 +328,29 @@ def test_states_of_failure(open_page: Open, garment: str) -> None:
     file = {"name": "x.png", "mimeType": "image/png", "buffer": b"no picture"}
     page.locator("#file").set_input_files(file)
     expect(page.locator("#banner")).to_contain_text("expected a picture")
+
+
+def test_the_page_links_to_the_run_that_published(
+    open_page: Open, shop: Settings, service: Any
+) -> None:
+    """A generation published by a run brings the link along."""
+    url = "http://127.0.0.1:4200/runs/flow-run/0b5702c9"
+    page = open_page()
+    expect(page.locator("#samples li")).to_have_count(8)
+    expect(page.locator("#reindex")).to_be_hidden()
+    spec = list_catalogs(open_storage(shop.lake))[0]
+    items = Path(spec.items)
+    before = items.read_text()
+    items.write_text(before.replace("True", "False", 1))
+    try:
+        published = reindex(shop, "shop", run_url=url).published
+        page.reload()
+        page.wait_for_selector("html[data-ready]")
+        expect(page.get_by_role("link", name="Last reindex")).to_have_attribute("href", url)
+    finally:
+        items.write_text(before)
+        rollback(open_storage(shop.lake), "shop", None)
+    assert published
 
 
 def test_first_view_is_light(open_page: Open, service: Any) -> None:
