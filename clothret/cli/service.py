@@ -16,15 +16,17 @@ def up(port: int, host: str, lake: str | None, as_json: bool) -> None:
     """
     from flows.service import start
 
-    status = start(settings_for(lake), host=host, port=port)
+    settings = settings_for(lake)
+    status = start(settings, host=host, port=port)
 
     def people() -> None:
-        click.echo(f"Prefect UI   {status['ui']}")
-        click.echo(f"Prefect API  {status['api']}")
         click.echo(f"lake         {status['lake']}")
         click.echo(f"deployments  {', '.join(status['deployments'])}")
         click.echo("run one      prefect deployment run reindex/nightly")
-        click.echo("search page  clothret serve")
+        click.echo("")
+        click.echo(f"Prefect      {status['ui']}")
+        page = f"http://{settings.web.host}:{settings.web.port}"
+        click.echo(f"search page  {page}, once `clothret serve --lake {status['lake']}` runs")
 
     emit(status, as_json, people)
 

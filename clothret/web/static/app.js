@@ -404,6 +404,7 @@ async function begin() {
     fault(error);
   }
   document.documentElement.dataset.ready = "true";
+  performance.mark("ready");
 }
 
 window.addEventListener("unhandledrejection", (event) => {
