@@ -162,7 +162,7 @@ def at_once(since: datetime) -> float:
     spans = [
         (run.start_time, run.end_time)
         for run in runs
-        if run.name.startswith("shard") and run.start_time and run.end_time
+        if run.name.startswith("shard-") and run.start_time and run.end_time
     ]
     if not spans:
         return 0.0

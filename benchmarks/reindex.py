@@ -45,18 +45,17 @@ from clothret.settings import Settings
 from clothret.synth.catalog import plan_items, render_item
 from tests.catalog.mutants import write_mutants
 
-SIDE = 320  # pixels of a generated picture's longer side
 VARIANTS = 4
 """Pictures made of each rendered one: itself, mirrored, and both in other colors."""
 
 SHARD = 5000
 
 
-def pictures(count: int, seed: int) -> Iterator[bytes]:
-    """`count` different JPEGs of generated garments, most of them on plain grounds."""
+def pictures(count: int, seed: int, side: int = 320) -> Iterator[bytes]:
+    """`count` different JPEGs of generated garments, `side` pixels on the longer side."""
     made = 0
     for item in plan_items(seed, count):
-        for _, jpeg in render_item(item, SIDE):
+        for _, jpeg in render_item(item, side):
             image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
             other = np.ascontiguousarray(image[..., ::-1])
             for variant in (image, cv2.flip(image, 1), other, cv2.flip(other, 1))[:VARIANTS]:
@@ -114,18 +113,19 @@ def real(folder: Path, options: argparse.Namespace) -> None:
     images, items, count = folder / "images", folder / "items.csv", options.images
     names = [f"{number:06}.jpg" for number in range(count)]
     if not images.exists():
-        generate(images, names)
+        generate(images, names, options.side)
     settings = settings_of(folder / "lake", options.detector)
     if options.models:
         copy_model(options.models, settings.lake)
-    print(f"\n{count:,} generated pictures of {SIDE} px, detector {options.detector}\n\n{HEADER}")
+    print(f"\n{count:,} generated pictures of {options.side} px, ", end="")
+    print(f"detector {options.detector}\n\n{HEADER}")
     seconds = full_run(folder, names, settings, options.nights, options.upto or options.nights)
     if options.upto and options.upto < options.nights:
         return
     night("unchanged", settings, "real")
     write_items(items, names, 1)
     night("prices alone", settings, "real")
-    fresh = pictures(count // 100 + 1, 1)
+    fresh = pictures(count // 100 + 1, 1, options.side)
     replace(images / names[1], next(fresh))
     one = night("one picture changed", settings, "real")
     for number in range(count // 100):
@@ -142,11 +142,11 @@ def real(folder: Path, options: argparse.Namespace) -> None:
     sizes(settings.lake, "real")
 
 
-def generate(images: Path, names: list[str]) -> None:
+def generate(images: Path, names: list[str], side: int) -> None:
     """Write the pictures, whole or not at all."""
     part = images.with_name("images.part")
     part.mkdir(parents=True)
-    for name, data in zip(names, pictures(len(names), 0), strict=True):
+    for name, data in zip(names, pictures(len(names), 0, side), strict=True):
         (part / name).write_bytes(data)
     settle(*part.iterdir())
     part.rename(images)
@@ -300,6 +300,7 @@ def main() -> None:
     parser.add_argument("part", choices=("real", "replay", "mutants"))
     parser.add_argument("--images", type=int, help="real 1,000, replay 100,000, mutants 1,500")
     parser.add_argument("--detector", choices=("plain", "model"), default="plain")
+    parser.add_argument("--side", type=int, default=320, help="pixels of a generated picture")
     parser.add_argument("--models", help="lake whose current model is used")
     parser.add_argument("--folder", type=Path, help="where to work, and keep it; default: nowhere")
     parser.add_argument(
