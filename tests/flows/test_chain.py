@@ -85,7 +85,8 @@ def test_reindex_query_reindex(data: Path, lake: str) -> None:
     assert len(answer["hits"]) == 3
     assert answer["hits"][0]["image"].endswith(picture.name)
     assert {"table", "image"} <= artifact_types("hits%")
-    assert artifact_types("reindex-shop") == artifact_types("query-shop") == {"markdown"}
+    assert "markdown" in artifact_types("reindex-shop")
+    assert artifact_types("query-shop") == {"markdown"}
 
 
 def test_reindex_with_the_trained_model(data: Path, lake: str) -> None:
