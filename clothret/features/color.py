@@ -54,6 +54,11 @@ def shares_of_cells(cells: NDArray[np.int32]) -> NDArray[np.float32]:
     return (shares / len(cells)).astype(np.float32)
 
 
+def reference_shares(cells: NDArray[np.int32]) -> NDArray[np.float32]:
+    """What `shares_of_cells` returns, faster for a few hundred pixels."""
+    return np.asarray(_assignment()[cells].mean(axis=0), np.float32)
+
+
 @cache
 def _layers() -> tuple[Dense, ...]:
     parameters = load_parameters("color")

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from clothret.features.cielab import decode_lab, difference, encode_lab
-from clothret.features.color import CODES, shares_of_cells, to_cells
+from clothret.features.color import CODES, reference_shares, to_cells
 from clothret.features.fit.networks import export_dense, instance_loss, write_arrays
 
 logger = logging.getLogger(__name__)
@@ -64,9 +64,10 @@ def photograph(colors: Array, shares: Array, rng: np.random.Generator) -> Array:
     pick, other = np.minimum(pick, COLORS - 1), np.minimum(other, COLORS - 1)
     rows = np.arange(count)[:, None]
     blend = rng.random((count, PIXELS)) * (
-        rng.random((count, PIXELS)) < rng.uniform(0, 0.5, (count, 1))
+        rng.random((count, PIXELS)) < rng.uniform(0, 0.7, (count, 1))
     )
     pixels = colors[rows, pick] * (1 - blend[..., None]) + colors[rows, other] * blend[..., None]
+    pixels = _blurred(pixels, rng)
     shade = 1 + rng.normal(0, 1, (count, PIXELS)) * rng.uniform(0.01, 0.14, (count, 1))
     relief = rng.random((count, PIXELS)) < rng.uniform(0, 0.6, (count, 1))
     relief = np.where(relief, rng.uniform(0.5, 1.15, (count, 1)), 1)
@@ -74,14 +75,25 @@ def photograph(colors: Array, shares: Array, rng: np.random.Generator) -> Array:
     pixels = pixels * (shade * relief)[..., None] * light
     pixels += rng.normal(0, 1, pixels.shape) * rng.uniform(0, 6, (count, 1, 1))
     cells = to_cells(encode_lab(np.clip(pixels, 0, 255).astype(np.uint8)))
-    return np.stack([shares_of_cells(row) for row in cells])
+    return np.stack([reference_shares(row) for row in cells])
+
+
+def _blurred(pixels: Array, rng: np.random.Generator) -> Array:
+    """Of some garments all pixels nearer to their mean: fine thread seen from afar."""
+    count = len(pixels)
+    kept = np.where(rng.random(count) < 0.3, rng.uniform(0.2, 1, count), 1)[:, None, None]
+    mean = pixels.mean(axis=1, keepdims=True)
+    return mean + (pixels - mean) * kept
 
 
 def likeness(colors: Array, shares: Array) -> Array:
     """(N, N) float32 in [0, 1]: cosine of the palettes' kernel means over CIEDE2000."""
     count = len(colors)
     lab = decode_lab(encode_lab(np.clip(colors, 0, 255).astype(np.uint8))).reshape(-1, 3)
-    kernel = np.exp(-difference(lab[:, None], lab[None]) / TOLERANCE)
+    kernel = np.ones((len(lab), len(lab)), np.float32)
+    rows, columns = np.triu_indices(len(lab), 1)
+    kernel[rows, columns] = np.exp(-difference(lab[rows], lab[columns]) / TOLERANCE)
+    kernel[columns, rows] = kernel[rows, columns]
     weight = (shares / (shares + HALF_SHARE)).reshape(-1)
     weighted = (kernel * weight[:, None] * weight[None]).reshape(count, COLORS, count, COLORS)
     inner = weighted.sum(axis=(1, 3))
@@ -129,7 +141,7 @@ def fit_network(steps: int, seed: int = 0, batch: int = 128, rate: float = 2e-3)
     return network.eval()
 
 
-def fit_color(out: Path, *, steps: int = 4000) -> None:
+def fit_color(out: Path, *, steps: int = 3000) -> None:
     """Write the parameters of `clothret.features.color`."""
     torch.set_num_threads(1)
     network = fit_network(steps)
