@@ -1,7 +1,8 @@
 """Recipes: a network and how it is trained, by name.
 
 `baseline` is the recipe this project started from, `default` the one for DeepFashion2 on GPUs,
-`small` for a few hundred photographs on a CPU, `demo` for generated garments in minutes.
+`small` for a few hundred photographs on a CPU, `fine` for going on from such a network with larger
+pictures, `demo` for generated garments in minutes.
 """
 
 from collections.abc import Mapping
@@ -145,6 +146,61 @@ _MOVED = AugmentConfig(
     gamma=0.15,
 )
 
+_SMALL = Preset(
+    replace(
+        _NARROW,
+        train_categories=True,
+        shared_regression=True,
+        semantic=True,
+        blocks=(1, 2, 2, 1),
+        fpn_levels=(2, 5),
+        min_size=288,
+        max_size=288,
+        anchor_sizes=(44, 80, 128, 224),
+        anchor_ratios=(0.9, 1.6, 2.8),
+        box_samples=32,
+        mask_channels=(64, 64, 64, 64),
+        roi_samples=1,
+    ),
+    TrainConfig(
+        epochs=100,
+        batch=2,
+        lr=1e-3,
+        clip=10.0,
+        ema=0.998,
+        augment=replace(
+            _MOVED,
+            rotation=8.0,
+            translation=0.06,
+            scale=(0.75, 1.5),
+            recolor=0.3,
+            copy_paste=0.25,
+        ),
+        quiet=0.15,
+        evaluate_every=10,
+    ),
+)
+
+_FINE = Preset(
+    replace(
+        _SMALL.model,
+        min_size=352,
+        max_size=352,
+        anchor_sizes=(54, 98, 156, 272),
+        mask_pool=20,
+    ),
+    replace(
+        _SMALL.train,
+        epochs=7,
+        batch=4,
+        lr=4e-4,
+        warmup=0.1,
+        ema=0.995,
+        quiet=0.3,
+        evaluate_every=0,
+    ),
+)
+
 PRESETS: dict[str, Preset] = {
     "baseline": Preset(
         ModelConfig(),
@@ -182,40 +238,8 @@ PRESETS: dict[str, Preset] = {
             log_every=50,
         ),
     ),
-    "small": Preset(
-        replace(
-            _NARROW,
-            train_categories=True,
-            shared_regression=True,
-            semantic=True,
-            blocks=(1, 2, 2, 1),
-            fpn_levels=(2, 5),
-            min_size=288,
-            max_size=288,
-            anchor_sizes=(44, 80, 128, 224),
-            anchor_ratios=(0.9, 1.6, 2.8),
-            box_samples=32,
-            mask_channels=(64, 64, 64, 64),
-            roi_samples=1,
-        ),
-        TrainConfig(
-            epochs=100,
-            batch=2,
-            lr=1e-3,
-            clip=10.0,
-            ema=0.998,
-            augment=replace(
-                _MOVED,
-                rotation=8.0,
-                translation=0.06,
-                scale=(0.75, 1.5),
-                recolor=0.3,
-                copy_paste=0.25,
-            ),
-            quiet=0.15,
-            evaluate_every=10,
-        ),
-    ),
+    "small": _SMALL,
+    "fine": _FINE,
     "demo": Preset(
         replace(_NARROW, head_norm=True, roi_samples=1, box_samples=48, mask_pool=20),
         TrainConfig(
