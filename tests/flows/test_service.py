@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ DEPLOYMENTS = [
     "segment/segment",
     "train/train",
 ]
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 def free_port() -> int:
@@ -97,20 +99,35 @@ def test_a_nightly_run_is_scheduled(service: dict[str, object]) -> None:
     assert "nightly" in states[0]["tags"]
 
 
-def run_deployment(name: str, environment: dict[str, str], **parameters: str | int) -> None:
-    """`prefect deployment run`, from the checkout: it finds the server by itself."""
+def run_deployment(
+    service: dict[str, object],
+    name: str,
+    environment: dict[str, str],
+    **parameters: str | int,
+) -> None:
+    """`prefect deployment run`, from the checkout: it finds the server by itself.
+
+    The run is asked for until it ends: `--watch` sometimes misses the end of a short one.
+    """
     given = [part for key, value in parameters.items() for part in ("-p", f"{key}={value}")]
     result = subprocess.run(
-        [sys.executable, "-m", "prefect", "deployment", "run", name, *given, "--watch"],
+        [sys.executable, "-m", "prefect", "deployment", "run", name, *given],
         env=environment,
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=100,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "Completed" in result.stdout
+    run = re.search(r"UUID: ([0-9a-f-]{36})", result.stdout)
+    assert run is not None, result.stdout
+    state: dict[str, str] = {}
+    deadline = time.monotonic() + 240
+    while state.get("type") not in ENDED and time.monotonic() < deadline:
+        time.sleep(0.5)
+        state = httpx.get(f"{service['api']}/flow_runs/{run.group(1)}").json()["state"]
+    assert state["type"] == "COMPLETED", state
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +146,8 @@ def generated(environment: dict[str, str], tmp_path_factory: pytest.TempPathFact
 def test_the_worker_runs_a_training(
     service: dict[str, object], environment: dict[str, str], generated: Path
 ) -> None:
-    run_deployment("train/train", environment, dataset="tiny", preset="demo", epochs=1, nproc=1)
+    recipe: dict[str, str | int] = {"preset": "demo", "epochs": 1, "nproc": 1}
+    run_deployment(service, "train/train", environment, dataset="tiny", **recipe)
     assert len(ModelRegistry(open_storage(environment["CLOTHRET_LAKE"])).versions()) == 1
 
 
@@ -138,14 +156,16 @@ def test_the_worker_runs_a_night_and_a_query(
     service: dict[str, object], environment: dict[str, str], generated: Path
 ) -> None:
     """The generation knows its run's page, which is there."""
-    run_deployment("reindex/nightly", environment)
+    run_deployment(service, "reindex/nightly", environment)
     settings = Settings.load(lake=environment["CLOTHRET_LAKE"])
     url = open_generation(settings, "shop").manifest["lineage"]["run_url"]
     assert url.startswith(f"{service['ui']}/")
     assert "flow-run/" in url
-    assert httpx.get(url, follow_redirects=True).status_code == 200
+    browser = {"accept": "text/html"}
+    assert httpx.get(url, headers=browser, follow_redirects=True).status_code == 200
     picture = sorted((generated / "catalog" / "image").iterdir())[0]
-    run_deployment("query/query", environment, catalog="shop", image=str(picture), k=3)
+    asked: dict[str, str | int] = {"catalog": "shop", "image": str(picture), "k": 3}
+    run_deployment(service, "query/query", environment, **asked)
 
 
 @pytest.mark.slow
