@@ -57,11 +57,11 @@ class Dense:
         return x @ self.weight + self.bias
 
 
-def convolutions(parameters: Mapping[str, NDArray]) -> list[Convolution]:
-    """The stack stored as `conv<i>_weight` (out, in, k, k), `conv<i>_bias`, `conv<i>_stride`."""
+def convolutions(parameters: Mapping[str, NDArray], prefix: str = "conv") -> list[Convolution]:
+    """The stack stored as `<prefix><i>_weight` (out, in, k, k), `_bias` and `_stride`."""
     layers: list[Convolution] = []
-    while f"conv{len(layers)}_weight" in parameters:
-        name = f"conv{len(layers)}"
+    while f"{prefix}{len(layers)}_weight" in parameters:
+        name = f"{prefix}{len(layers)}"
         weight = parameters[f"{name}_weight"].astype(np.float32)
         kernel = weight.shape[-1]
         layers.append(

@@ -1,8 +1,9 @@
 """Texture descriptor: the pattern of the cloth, blind to its colors and the light.
 
-A small convolutional network, fitted by `clothret.features.fit.texture` on generated cloth, looks
-at the normalized relief (`clothret.features.cloth`) at two scales; only means and deviations over
-the garment are kept, so that neither place nor outline matters.
+Two small convolutional networks, fitted by `clothret.features.fit.texture` on generated cloth and
+on garments without labels, look at the normalized relief (`clothret.features.cloth`): one at its
+fine detail, one at half the size at all of it. Only means and deviations over the garment are kept,
+so that neither place nor outline matters.
 """
 
 from functools import cache
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clothret.features.canvas import Canvas
-from clothret.features.cloth import WINDOW, texture_field
+from clothret.features.cloth import WINDOW, detail_field, texture_field
 from clothret.features.network import (
     Array,
     Convolution,
@@ -32,11 +33,12 @@ def texture_vector(canvas: Canvas) -> NDArray[np.float32]:
 
 
 def pooled_responses(field: Array, weight: Array, contrast: float) -> NDArray[np.float32]:
-    """(4 C + 1,) float32: means and deviations at both scales, and the contrast."""
+    """(F,) float32: pooled responses of both networks, the contrast, the detail's deviation."""
+    detail, strength = detail_field(field, weight)
     half = (WINDOW // 2, WINDOW // 2)
     coarse = [cv2.resize(plane, half, interpolation=cv2.INTER_AREA) for plane in (field, weight)]
-    parts = (*_pool(field, weight), *_pool(*coarse), np.array([contrast]))
-    return np.concatenate(parts).astype(np.float32)
+    parts = (*_pool("fine", detail, weight), *_pool("coarse", *coarse))
+    return np.concatenate((*parts, np.array([contrast, strength], np.float32)))
 
 
 def pattern_name(texture: NDArray[np.float32]) -> str:
@@ -45,33 +47,34 @@ def pattern_name(texture: NDArray[np.float32]) -> str:
     return str(parameters["kinds"][int(np.argmax(parameters["proxies"] @ texture))])
 
 
-def _pool(field: Array, weight: Array) -> tuple[Array, Array]:
-    """Mean and deviation of each response over the garment."""
+def _pool(name: str, field: Array, weight: Array) -> tuple[Array, Array, Array]:
+    """Over the garment: mean of the last layer but one, mean and deviation of the last."""
+    *before, last = _stack(name)
     responses = field[None, None]
-    for layer in _stack():
+    for layer in before:
         responses = layer(responses)
+    earlier = responses.reshape(len(responses), -1) @ _shares(weight, responses)
+    responses = last(responses)
+    flat, share = responses.reshape(len(responses), -1), _shares(weight, responses)
+    mean = flat @ share
+    square = (flat * flat) @ share
+    return earlier, mean, np.sqrt(np.maximum(square - mean * mean, 0) + 1e-4)
+
+
+def _shares(weight: Array, responses: Array) -> Array:
+    """What each place of (C, 1, H, W) responses counts; places half outside count a quarter."""
     rows, columns = responses.shape[2:]
     share = cv2.resize(weight, (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1) ** 2
     share /= max(float(share.sum()), 1e-6)
-    flat = responses.reshape(-1, rows * columns)
-    mean = flat @ share
-    square = (flat * flat) @ share
-    return mean, np.sqrt(np.maximum(square - mean * mean, 0) + 1e-4)
+    return share
 
 
 @cache
-def _stack() -> list[Convolution]:
-    return convolutions(load_parameters("texture"))
+def _stack(name: str) -> list[Convolution]:
+    return convolutions(load_parameters("texture"), name)
 
 
 @cache
 def _layers() -> tuple[Dense, Dense]:
     parameters = load_parameters("texture")
     return dense(parameters, "hidden"), dense(parameters, "head")
-
-
-def forget_parameters() -> None:
-    """Read the parameters again at the next use: they were fitted anew."""
-    load_parameters.cache_clear()
-    _stack.cache_clear()
-    _layers.cache_clear()

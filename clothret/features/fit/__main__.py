@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import tempfile
 from pathlib import Path
 
 from clothret.features.fit.color import fit_color
@@ -20,6 +21,12 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--steps", type=int, help="optimizer steps; default: what was shipped")
+    parser.add_argument(
+        "--work", type=Path, help="texture: folder for generated cloth and a checkpoint"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="texture: stop after, to go on later"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -30,7 +37,9 @@ def main() -> None:
     elif arguments.masks is None:
         parser.error("texture and shape are fitted on photographs with masks: give --masks")
     elif arguments.criterion == "texture":
-        fit_texture(target, arguments.masks, **steps)
+        work = arguments.work or Path(tempfile.mkdtemp())
+        if not fit_texture(target, arguments.masks, work, minutes=arguments.minutes, **steps):
+            logging.info("not finished: the same command goes on from %s", work)
     else:
         fit_shape(arguments.masks, target, **steps)
 

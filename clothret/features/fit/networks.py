@@ -24,8 +24,8 @@ def stack(
     return nn.Sequential(*layers)
 
 
-def export_stack(layers: nn.Sequential) -> dict[str, NDArray[Any]]:
-    """`conv<i>_*` arrays with the batch-norm folded in; weights as float16."""
+def export_stack(layers: nn.Sequential, prefix: str = "conv") -> dict[str, NDArray[Any]]:
+    """`<prefix><i>_*` arrays with the batch-norm folded in; weights as float16."""
     arrays: dict[str, NDArray[Any]] = {}
     pairs = [(layers[i], layers[i + 1]) for i in range(0, len(layers), 3)]
     for number, (convolution, norm) in enumerate(pairs):
@@ -37,9 +37,9 @@ def export_stack(layers: nn.Sequential) -> dict[str, NDArray[Any]]:
         gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         bias = (convolution.bias - norm.running_mean) * gain + norm.bias
         weight = convolution.weight * gain[:, None, None, None]
-        arrays[f"conv{number}_weight"] = weight.detach().numpy().astype(np.float16)
-        arrays[f"conv{number}_bias"] = bias.detach().numpy().astype(np.float32)
-        arrays[f"conv{number}_stride"] = np.array(convolution.stride[0])
+        arrays[f"{prefix}{number}_weight"] = weight.detach().numpy().astype(np.float16)
+        arrays[f"{prefix}{number}_bias"] = bias.detach().numpy().astype(np.float32)
+        arrays[f"{prefix}{number}_stride"] = np.array(convolution.stride[0])
     return arrays
 
 

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clothret.features.fit.patterns import Field, draw_field
+from clothret.features.fit.fields import Field
+from clothret.features.fit.patterns import draw_field
 
 SIZE = 224
 """Height and width in pixels of a photograph at distance 1."""
@@ -63,8 +64,10 @@ def draw_colors(kind: str, rng: np.random.Generator) -> tuple[Field, Field]:
 def draw_folds(rng: np.random.Generator, size: int = SIZE) -> Field:
     """(size, size) light on draped cloth: broad shading, creases, highlights; about 1."""
     shade = np.ones((size, size), np.float32)
+    hanging = rng.random() < 0.4  # folds that run down the cloth
     for cells in (3, 5, 9, 14):
-        noise = rng.normal(0, rng.uniform(0, 0.11), (cells, cells)).astype(np.float32)
+        rows = max(cells // 3, 2) if hanging else cells
+        noise = rng.normal(0, rng.uniform(0, 0.11), (rows, cells)).astype(np.float32)
         shade += cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
     for _ in range(rng.integers(0, 9)):
         line = np.zeros((size, size), np.float32)
@@ -97,11 +100,12 @@ def photograph(
         third = rng.uniform(5, 250, 3).astype(np.float32)
         middle = (np.abs(field - 0.5) < 0.35)[..., None]
         cloth = np.where(middle, third, cloth)
-    cloth = cloth * draw_folds(rng, len(field))[..., None]
-    behind = rng.uniform(0, 255, 3) + rng.normal(0, 20, (*field.shape, 1))
-    picture = np.where(mask[..., None], cloth, behind).astype(np.float32)
-    picture *= rng.uniform(0.62, 1.22) * (1 + rng.uniform(-0.1, 0.1, 3)).astype(np.float32)
-    return _camera(picture, mask, rng)
+    cloth *= draw_folds(rng, len(field))[..., None]
+    grain = 20 * rng.standard_normal((*field.shape, 1), np.float32)
+    behind = rng.uniform(0, 255, 3).astype(np.float32) + grain
+    picture = np.where(mask[..., None], cloth, behind)
+    light = rng.uniform(0.62, 1.22) * (1 + rng.uniform(-0.1, 0.1, 3))
+    return _camera(picture * light.astype(np.float32), mask, rng)
 
 
 def _camera(
@@ -113,7 +117,8 @@ def _camera(
     small = cv2.resize(mask.view(np.uint8) * 255, (size, size), interpolation=cv2.INTER_AREA) > 127
     if rng.random() < 0.6:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.1))
-    picture = picture + rng.normal(0, rng.uniform(0, 6), picture.shape)
+    noise = rng.standard_normal(picture.shape, np.float32)
+    picture = picture + np.float32(rng.uniform(0, 6)) * noise
     encoded = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.8:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 96))]
