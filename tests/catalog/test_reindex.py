@@ -274,7 +274,7 @@ def test_a_vanished_folder_stops_the_night(make_shop: MakeShop) -> None:
     shop = make_shop(3)
     shop.reindex()
     shutil.rmtree(shop.images)
-    with pytest.raises(CatalogError, match="found no file at all"):
+    with pytest.raises(CatalogError, match="expected a folder with pictures, found none"):
         shop.reindex()
     shop.images.mkdir()
     (shop.images / "other.png").write_bytes(b"")
