@@ -243,7 +243,7 @@ PRESETS: dict[str, Preset] = {
     "demo": Preset(
         replace(_NARROW, head_norm=True, roi_samples=1, box_samples=48, mask_pool=20),
         TrainConfig(
-            epochs=6,
+            epochs=5,
             batch=2,
             augment=AugmentConfig(
                 translation=0.04,
