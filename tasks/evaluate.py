@@ -127,7 +127,3 @@ def _publish(result: dict[str, Any], current: dict[str, Any] | None) -> None:
     publish_table(rows, artifact_key("evaluation", version), title)
     for path, name in pictures:
         publish_picture(path, artifact_key("evaluation", version, name), f"{name}: {title}")
-
-
-def _rounded(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value

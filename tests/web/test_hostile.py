@@ -1,5 +1,6 @@
 """Hostile requests get 4xx, and the service goes on."""
 
+import contextlib
 import io
 import json
 import socket
@@ -179,11 +180,8 @@ def test_an_upload_past_the_limit_is_cut_off(service: Any) -> None:
             yield bytes(2**20)
 
     kind = {"Content-Type": "multipart/form-data; boundary=b"}
-    try:
+    with contextlib.suppress(httpx.TransportError):  # cut off before the answer could be read
         response = httpx.post(f"{service.url}/api/v1/detect", content=endless(), headers=kind)
-    except httpx.TransportError:
-        pass  # cut off before the answer could be read
-    else:
         assert response.status_code == 413
     assert httpx.get(f"{service.url}/healthz").json()["status"] == "ok"
 
