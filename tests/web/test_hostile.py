@@ -28,6 +28,9 @@ EXAMPLES = {GenerationMode.POSITIVE: 20, GenerationMode.NEGATIVE: 66}
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 
 
+# Hypothesis takes another thread's use of `random` (of a Prefect client of an earlier test, say)
+# for the strategy's own.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_generated_requests(service: Any, mode: GenerationMode) -> None:
     """Requests that fit the OpenAPI document, and ones that do not, for every operation."""
