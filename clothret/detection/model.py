@@ -31,6 +31,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import fastrcnn_loss, maskrcnn_loss
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 
@@ -63,6 +64,8 @@ class ModelConfig:
         rpn_samples: anchors per image in the RPN's loss.
         proposals_train, proposals_test: kept after the RPN's suppression.
         box_samples: proposals per image in the box loss, a quarter of them garments.
+        mask_samples: of those garments, drawn per image for the mask loss; 0: all. The mask head
+            takes half of a step's time and its boxes overlap, so a few teach nearly as much.
         box_head: width of the box head's two layers.
         mask_channels: of the mask head's convolutions, one after the other.
         roi_samples: of the features per cell and axis where proposals are pooled.
@@ -91,6 +94,7 @@ class ModelConfig:
     proposals_train: int = 2000
     proposals_test: int = 1000
     box_samples: int = 512
+    mask_samples: int = 0
     box_head: int = 1024
     mask_channels: tuple[int, ...] = (256, 256, 256, 256)
     roi_samples: int = 2
@@ -213,8 +217,11 @@ class MaskPredictor(MaskRCNNPredictor):
 class GarmentRCNN(MaskRCNN):
     """Mask R-CNN with an optional per-pixel category loss while training."""
 
-    def __init__(self, backbone: Backbone, semantic_classes: int, **arguments: Any) -> None:
+    def __init__(
+        self, backbone: Backbone, semantic_classes: int, mask_samples: int, **arguments: Any
+    ) -> None:
         super().__init__(backbone, **arguments)
+        self.mask_samples = mask_samples
         self.semantic = (
             nn.Conv2d(backbone.out_channels, semantic_classes, 1) if semantic_classes else None
         )
@@ -238,13 +245,47 @@ class GarmentRCNN(MaskRCNN):
         batch = ImageList(self._normalize(images), [tuple(images.shape[-2:])] * len(images))
         features: OrderedDict[str, Tensor] = self.backbone(batch.tensors)
         proposals, rpn_losses = self.rpn(batch, features, targets)
-        _, roi_losses = self.roi_heads(features, proposals, batch.image_sizes, targets)
-        losses = rpn_losses | roi_losses
+        losses = rpn_losses | self._roi_losses(features, proposals, batch.image_sizes, targets)
         if self.semantic is not None:
             finest = next(iter(features.values()))
             stride = images.shape[-1] // finest.shape[-1]
             losses["loss_semantic"] = self._semantic_loss(finest, stride, targets)
         return losses
+
+    def _roi_losses(
+        self,
+        features: OrderedDict[str, Tensor],
+        proposals: list[Tensor],
+        sizes: list[tuple[int, int]],
+        targets: list[dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        """The losses of torchvision's `RoIHeads.forward`, of masks on a draw of the garments."""
+        roi = self.roi_heads
+        proposals, matched, labels, wanted = roi.select_training_samples(proposals, targets)
+        pooled = roi.box_roi_pool(features, proposals, sizes)
+        classes, regression = roi.box_predictor(roi.box_head(pooled))
+        loss_classifier, loss_box = fastrcnn_loss(classes, regression, labels, wanted)
+        drawn = [self._drawn(torch.where(rows > 0)[0]) for rows in labels]
+        boxes = [b[rows] for b, rows in zip(proposals, drawn, strict=True)]
+        logits = roi.mask_predictor(roi.mask_head(roi.mask_roi_pool(features, boxes, sizes)))
+        loss_mask = maskrcnn_loss(
+            logits,
+            boxes,
+            [target["masks"] for target in targets],
+            [target["labels"] for target in targets],
+            [m[rows] for m, rows in zip(matched, drawn, strict=True)],
+        )
+        return {
+            "loss_classifier": loss_classifier,
+            "loss_box_reg": loss_box,
+            "loss_mask": loss_mask,
+        }
+
+    def _drawn(self, rows: Tensor) -> Tensor:
+        """`mask_samples` of the rows, or all where that is 0 or there are no more."""
+        if not 0 < self.mask_samples < len(rows):
+            return rows
+        return rows[torch.randperm(len(rows), device=rows.device)[: self.mask_samples]]
 
     def _normalize(self, images: Tensor) -> Tensor:
         """Float pictures as the backbone expects them, in the memory layout of `images`."""
@@ -300,6 +341,7 @@ def build_model(config: ModelConfig, *, load_backbone: bool = True) -> GarmentRC
     model = GarmentRCNN(
         backbone,
         semantic_classes=len(DF2_CATEGORIES) + 1 if config.semantic else 0,
+        mask_samples=config.mask_samples,
         min_size=config.min_size,
         max_size=config.max_size,
         rpn_anchor_generator=_anchors(config),

@@ -241,9 +241,11 @@ PRESETS: dict[str, Preset] = {
     "small": _SMALL,
     "fine": _FINE,
     "demo": Preset(
-        replace(_NARROW, head_norm=True, roi_samples=1, box_samples=48, mask_pool=20),
+        replace(
+            _NARROW, head_norm=True, roi_samples=1, box_samples=48, mask_samples=4, mask_pool=20
+        ),
         TrainConfig(
-            epochs=5,
+            epochs=6,
             batch=2,
             augment=AugmentConfig(
                 translation=0.04,

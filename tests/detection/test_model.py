@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from torchvision.models.detection.image_list import ImageList
 
 from clothret.detection.model import ModelConfig, build_model, load_model, save_model, start_from
 from clothret.errors import ArtifactError, NotFoundError
@@ -135,6 +136,30 @@ def test_semantic_targets_are_read_at_the_cells_centers() -> None:
     # left: log(1 + 13 e⁻²⁰) ≈ 0; right: log(13 + e⁻²⁰) ≈ log 13
     assert float(right) == pytest.approx(np.log(13) / 2, abs=1e-4)
     assert float(wrong) > 10
+
+
+def test_losses_are_torchvisions_where_all_garments_are_drawn() -> None:
+    model = build_model(TINY)
+    images, targets = batch(garments=2)
+    torch.manual_seed(1)
+    ours = model(images, targets)
+    torch.manual_seed(1)
+    prepared = ImageList(model._normalize(images), [(64, 64)] * len(images))
+    features = model.backbone(prepared.tensors)
+    proposals, losses = model.rpn(prepared, features, targets)
+    _, more = model.roi_heads(features, proposals, prepared.image_sizes, targets)
+    assert ours == losses | more
+
+
+@pytest.mark.parametrize(("samples", "most"), [(0, 4), (3, 3)])
+def test_the_mask_loss_takes_so_many_garments_of_an_image(samples: int, most: int) -> None:
+    model = build_model(replace(TINY, mask_samples=samples))
+    seen: list[int] = []
+    model.roi_heads.mask_head.register_forward_pre_hook(
+        lambda _, inputs: seen.append(len(inputs[0]))
+    )
+    model(*batch(count=1, garments=6))
+    assert seen == [most]
 
 
 def test_training_refuses_other_inputs() -> None:
