@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Kind = Literal["model", "plain", "items"]
 
 _OWN_DIGESTS = {"plain": "plain-1", "items": "items-2", "model": f"model-{CODE}"}
+_OPENVINO_DIGEST = f"{_OWN_DIGESTS['model']}-openvino-2"
 """Rise when the same detector would answer otherwise."""
 
 
@@ -51,7 +52,9 @@ class DetectorSpec:
         parts = {name: value for name, value in asdict(self).items() if name != "model"}
         if not self.precision:
             del parts["precision"]
-        return digest_value({**parts, "own": _OWN_DIGESTS.get(self.kind)})
+        on_openvino = self.backend.startswith("openvino")
+        own = _OPENVINO_DIGEST if on_openvino else _OWN_DIGESTS.get(self.kind)
+        return digest_value({**parts, "own": own})
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -63,7 +66,10 @@ class DetectorSpec:
         return {**asdict(self), "digest": self.digest, "categories": list(self.categories)}
 
     def open(self, lake: str) -> "Detector":
-        """Load it; `items` uses the plain-background detector for pictures of queries."""
+        """Load it; `items` uses the plain-background detector for pictures of queries.
+
+        A model on OpenVINO imports torch only to convert it, the first time on a machine.
+        """
         if self.kind != "model":
             from clothret.detection.plain import PlainDetector
 

@@ -24,9 +24,9 @@ def common_options(command: Command) -> Command:
     return as_json(lake(command))
 
 
-def settings_for(lake: str | None) -> Settings:
-    """Settings with the command's `--lake` on top."""
-    return Settings.load(lake=lake)
+def settings_for(lake: str | None, **sections: Any) -> Settings:
+    """Settings with the command's `--lake` and other options on top; None leaves a value."""
+    return Settings.load(lake=lake, **sections)
 
 
 def emit(result: Mapping[str, Any], as_json: bool, people: Callable[[], None]) -> None:

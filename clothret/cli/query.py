@@ -59,6 +59,12 @@ class BoxType(click.ParamType):
 @click.option("--where", metavar="SQL", help='Filter, e.g. "price < 40 and in_stock".')
 @click.option("-k", type=click.IntRange(1, 1000), default=10, show_default=True, help="Hits.")
 @click.option(
+    "--backend",
+    type=click.Choice(["catalog", "torch", "openvino", "openvino-int8"]),
+    help="What runs the model on IMAGE; openvino: without torch, so sooner. "
+    "Default: query.backend, and that the one that segmented the catalog.",
+)
+@click.option(
     "--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Picture of the hits."
 )
 @common_options
@@ -71,6 +77,7 @@ def query(
     weights: Weights,
     where: str | None,
     k: int,
+    backend: str | None,
     sheet: Path | None,
     lake: str | None,
     as_json: bool,
@@ -78,8 +85,8 @@ def query(
     """The garments most like the one in IMAGE, by color, texture and shape."""
     if (image is None) == (garment_id is None):
         raise click.UsageError("give an IMAGE or a --garment-id")
-    if garment_id is not None and (garment is not None or box is not None):
-        raise click.UsageError("--garment and --box go with an IMAGE")
+    if garment_id is not None and (garment, box, backend) != (None, None, None):
+        raise click.UsageError("--garment, --box and --backend go with an IMAGE")
     if garment is not None and box is not None:
         raise click.UsageError("give --garment or --box, not both")
     from clothret.catalog import only_catalog
@@ -88,7 +95,7 @@ def query(
     from clothret.query import open_session
     from clothret.query.session import Ask
 
-    settings = settings_for(lake)
+    settings = settings_for(lake, query=None if backend is None else {"backend": backend})
     session = open_session(settings, catalog or only_catalog(open_storage(settings.lake)))
     if garment_id is not None:
         result = session.query_garment(garment_id, weights=weights, where=where, k=k)

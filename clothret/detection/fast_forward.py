@@ -21,7 +21,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -32,25 +31,9 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import FrozenBatchNorm2d
 
+from clothret.detection.entry import Entry, Found, to_batch
+
 PROPOSALS = 100
-STRIDE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Garments of one picture in the network's pixels.
-
-    Attributes:
-        boxes: (N, 4) float32 x1, y1, x2, y2.
-        scores: (N,) float32, falling.
-        labels: (N,) int64, from 1.
-        grids: (N, M, M) float32 in [0, 1], the mask of each garment within its box.
-    """
-
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    grids: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +116,16 @@ def torch_pieces(model: MaskRCNN, device: torch.device, precision: torch.dtype) 
     return Pieces(pyramid, boxes, masks)
 
 
+def entry_of(model: MaskRCNN) -> Entry:
+    """How pictures enter a model."""
+    transform = model.transform
+    mean, std = (
+        tuple(float(value) for value in np.asarray(values, np.float32) * 255)
+        for values in (transform.image_mean, transform.image_std)
+    )
+    return Entry(transform.min_size[-1], transform.max_size, mean, std)
+
+
 class FastForward:
     """Pictures → `Found`, by `pieces` and torchvision's own proposal and box logic.
 
@@ -157,34 +150,18 @@ class FastForward:
     ) -> None:
         self.pieces = pieces
         self.device = device
-        transform = model.transform
-        self.min_size, self.max_size = transform.min_size[-1], transform.max_size
-        self.mean = np.asarray(transform.image_mean, np.float32) * 255
-        self.std = np.asarray(transform.image_std, np.float32) * 255
+        self.entry = entry_of(model)
         self.rpn = copy.copy(model.rpn)
         self.rpn._post_nms_top_n = {"training": proposals, "testing": proposals}
         self.roi = copy.copy(model.roi_heads)
         self.roi.score_thresh = score_threshold
         self.roi.detections_per_img = max_garments
 
-    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) at which a picture of `size` enters the network."""
-        scale = min(self.min_size / min(size), self.max_size / max(size))
-        return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
-
-    def enter(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(h, w, 3) float32: `image` resized and normalized as the network expects."""
-        height, width = self.input_size(image.shape[:2])
-        shrinks = height < image.shape[0]
-        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        resized = cv2.resize(image, (width, height), interpolation=way)
-        return (resized.astype(np.float32) - self.mean) / self.std
-
     @torch.inference_mode()
     def __call__(self, entered: list[NDArray[np.float32]]) -> list[Found]:
-        """What is in pictures by `enter`; batch those of like shape, as the largest pads all."""
+        """What is in pictures by `Entry.enter`; batch those of like shape: the largest pads all."""
         sizes = [picture.shape[:2] for picture in entered]
-        batch = self._batch(entered)
+        batch = torch.from_numpy(to_batch(entered)).to(self.device)
         features, logits, deltas = self.pieces.pyramid(batch)
         proposals = self._propose(batch, sizes, logits, deltas)
         pooled = self.roi.box_roi_pool(features, proposals, sizes)
@@ -197,16 +174,6 @@ class FastForward:
             Found(b.cpu().numpy(), s.cpu().numpy(), n.cpu().numpy(), g)
             for b, s, n, g in zip(boxes, scores, labels, grids, strict=True)
         ]
-
-    def _batch(self, entered: list[NDArray[np.float32]]) -> Tensor:
-        height, width = (
-            -(-max(picture.shape[axis] for picture in entered) // STRIDE) * STRIDE
-            for axis in (0, 1)
-        )
-        batch = np.zeros((len(entered), height, width, 3), np.float32)
-        for row, picture in zip(batch, entered, strict=True):
-            row[: picture.shape[0], : picture.shape[1]] = picture
-        return torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device)
 
     def _propose(
         self,

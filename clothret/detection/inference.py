@@ -1,25 +1,29 @@
-"""Detectors: pictures in, `Detections` out."""
+"""Detectors: pictures in, `Detections` out.
+
+Importing this module costs no torch: a detector on OpenVINO never needs it.
+"""
+
+from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from clothret.detection import CODE
-from clothret.detection.fast_forward import FastForward, Found, torch_pieces
-from clothret.detection.model import load_model
-from clothret.detection.precision import Precision, best_precision
 from clothret.errors import NotFoundError
-from clothret.imaging.masks import paste_to_rle, rle_area
-from clothret.types import Detections, Scheme, category_names
+from clothret.types import Detections, Scheme
+
+if TYPE_CHECKING:
+    import torch
+
+    from clothret.detection.openvino_detector import OpenVINODetector
+    from clothret.detection.precision import Precision
+    from clothret.detection.torch_detector import ModelDetector
 
 Backend = Literal["auto", "torch", "openvino", "openvino-int8"]
-GPU_BATCH = 8
 
 
 @runtime_checkable
@@ -43,79 +47,6 @@ class Detector(Protocol):
         ...
 
 
-class ModelDetector:
-    """A trained Mask R-CNN; made by `load_detector`."""
-
-    def __init__(
-        self, forward: FastForward, scheme: Scheme, *, name: str, digest: str, threads: int
-    ) -> None:
-        self.forward = forward
-        self.scheme = scheme
-        self.categories = category_names(scheme)
-        self.name = name
-        self.digest = digest
-        self.threads = threads
-
-    def detect(
-        self,
-        images: Sequence[NDArray[np.uint8]],
-        sizes: Sequence[tuple[int, int]] | None = None,
-    ) -> list[Detections]:
-        """Garments of each picture.
-
-        Args:
-            images: (H, W, 3) uint8 RGB.
-            sizes: (height, width) whose pixels the answers are in, where the pictures were
-                decoded at a smaller scale; by default their own.
-
-        Raises:
-            ValueError: a picture is not (H, W, 3) uint8.
-        """
-        for image in images:
-            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-                raise ValueError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
-        wanted = [image.shape[:2] for image in images] if sizes is None else list(sizes)
-        answers: list[Detections | None] = [None] * len(images)
-        with _threads(self.threads):
-            for rows in self._batches(images):
-                entered = [self.forward.enter(images[row]) for row in rows]
-                for row, picture, found in zip(rows, entered, self.forward(entered), strict=True):
-                    answers[row] = found_to_detections(found, picture.shape[:2], wanted[row])
-        return [answer for answer in answers if answer is not None]
-
-    def _batches(self, images: Sequence[NDArray[np.uint8]]) -> list[list[int]]:
-        """Rows that go through the network together: alone on a CPU, by shape on a GPU."""
-        if self.forward.device.type == "cpu":
-            return [[row] for row in range(len(images))]
-        by_shape: dict[tuple[int, int], list[int]] = {}
-        for row, image in enumerate(images):
-            by_shape.setdefault(self.forward.input_size(image.shape[:2]), []).append(row)
-        return [
-            rows[start : start + GPU_BATCH]
-            for rows in by_shape.values()
-            for start in range(0, len(rows), GPU_BATCH)
-        ]
-
-
-def found_to_detections(
-    found: Found, entered: tuple[int, int], size: tuple[int, int]
-) -> Detections:
-    """`found` in the pixels of a picture of `size`, which entered the network as `entered`.
-
-    A garment without a pixel, or with a box without an area, is left out.
-    """
-    ratio = np.array([size[1] / entered[1], size[0] / entered[0]] * 2, np.float32)
-    limit = np.array([size[1], size[0]] * 2, np.float32)
-    boxes = np.clip(found.boxes * ratio, 0, limit)
-    rles = tuple(
-        paste_to_rle(grid, box, size) for grid, box in zip(found.grids, boxes, strict=True)
-    )
-    whole = Detections(size, boxes, found.scores, found.labels, rles)
-    sides = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    filled = np.array([rle_area(rle, size) > 0 for rle in rles], bool)
-    return whole.select(sides & filled)
-
-
 def load_detector(
     model_dir: Path,
     *,
@@ -126,50 +57,57 @@ def load_detector(
     device: str | torch.device | None = None,
     scheme: Scheme | None = None,
     precision: Literal["auto"] | Precision = "auto",
-) -> ModelDetector:
+) -> ModelDetector | OpenVINODetector:
     """The detector of a model folder.
 
     Args:
         model_dir: with `model.pt` and `config.json`, by `clothret.detection.model.save_model`.
-        backend: `torch`; `openvino` (the CPU's best floats); `openvino-int8` (calibrated before
-            by `clothret.detection.openvino_backend.calibrate`); `auto` is `torch`.
+        backend: `torch`; `openvino` (the CPU's best floats, without torch once the model is
+            converted); `openvino-int8` (calibrated before by
+            `clothret.detection.openvino_backend.calibrate`); `auto` is `torch`.
         score_threshold: garments below are dropped.
         max_garments: kept per picture, by falling score.
         threads: of one call; one process with one thread per core is the fastest.
-        device: `cpu`, `cuda`, …; by default `cuda` where there is one.
+        device: of torch: `cpu`, `cuda`, …; by default `cuda` where there is one.
         scheme: answer in this scheme; see `load_model`.
         precision: of the network's floats; `auto` is what this machine is fastest with, so two
-            machines may answer differently.
+            machines may answer differently, and torch is imported to find out.
 
     Raises:
         NotFoundError: a file of the model is missing, or the backend is not installed.
         ArtifactError: a file of the model is damaged.
     """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model, config = load_model(model_dir, place, scheme=scheme)
-    on_torch = backend in ("auto", "torch")
-    place = place if on_torch else torch.device("cpu")
-    chosen = best_precision(place) if precision == "auto" else precision
-    if on_torch:
-        kind: torch.dtype = getattr(torch, chosen)
-        pieces, way = torch_pieces(model, place, kind), f"torch {kind}"
-    else:
-        from clothret.detection.openvino_backend import openvino_pieces
+    if backend in ("auto", "torch"):
+        from clothret.detection.torch_detector import load_torch
 
-        pieces, way = openvino_pieces(
-            model.cpu(), model_dir, int8=backend == "openvino-int8", precision=chosen
+        return load_torch(
+            model_dir,
+            score_threshold=score_threshold,
+            max_garments=max_garments,
+            threads=threads,
+            device=device,
+            scheme=scheme,
+            precision=precision,
         )
-    forward = FastForward(
-        model,
-        pieces,
-        device=place,
+    from clothret.detection.openvino_detector import load_openvino
+
+    return load_openvino(
+        model_dir,
+        int8=backend == "openvino-int8",
         score_threshold=score_threshold,
         max_garments=max_garments,
+        threads=threads,
+        scheme=scheme,
+        precision=_cpu_precision() if precision == "auto" else precision,
     )
-    settings = f"{CODE} {config.scheme} {way} {place.type} {score_threshold} {max_garments}"
-    digest = hashlib.sha256(f"{model_digest(model_dir)} {settings}".encode()).hexdigest()[:16]
-    name = f"{model_dir.name} ({way})"
-    return ModelDetector(forward, config.scheme, name=name, digest=digest, threads=threads)
+
+
+def _cpu_precision() -> Precision:
+    import torch
+
+    from clothret.detection.precision import best_precision
+
+    return best_precision(torch.device("cpu"))
 
 
 def model_digest(model_dir: Path) -> str:
@@ -185,16 +123,3 @@ def model_digest(model_dir: Path) -> str:
         except FileNotFoundError:
             raise NotFoundError(f"model {model_dir}: {name} is missing") from None
     return digest.hexdigest()
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if before == count:
-        yield
-        return
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

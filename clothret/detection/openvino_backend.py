@@ -1,19 +1,17 @@
-"""The three networks of a detector on OpenVINO, in the CPU's best floats or in eight bits.
+"""The three networks of a detector converted to OpenVINO, in floats or in eight bits.
 
 The whole Mask R-CNN does not convert; its parts do: body, pyramid and RPN head in one, box head,
-mask head. torchvision's box logic runs between them, as in `fast_forward`.
+mask head. What runs between them becomes a `Plan`; `openvino_detector` needs no more than both.
 
 Eight bits need a calibration: `calibrate` runs a few dozen pictures through the float networks,
 and NNCF chooses the ranges from what it sees. Its result lies beside the model and names the
 model that it was made from.
 
-Needs the optional packages of `clothret[openvino]`.
+Needs the optional packages of `clothret[openvino]`, and torch.
 """
 
-import hashlib
 import json
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,17 +22,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
 
+from clothret.detection.exported import INT8_FOLDER, NAMES, Plan, require
 from clothret.detection.fast_forward import (
     FastForward,
     Pieces,
+    entry_of,
     fold_batch_norm,
     torch_pieces,
 )
-from clothret.detection.precision import Precision
-from clothret.errors import ArtifactError, NotFoundError
+from clothret.detection.inference import model_digest
+from clothret.detection.model import GarmentRCNN, ModelConfig, load_model
+from clothret.types import Scheme
 
-INT8_FOLDER = "openvino-int8"
-NAMES = ("pyramid", "boxes", "masks")
 PICTURES = 60
 """Enough for the ranges to settle."""
 
@@ -54,35 +53,19 @@ class _Pyramid(nn.Module):
         return (*features.values(), *logits, *deltas)
 
 
-def openvino_pieces(
-    model: MaskRCNN, model_dir: Path, *, int8: bool, precision: Precision
-) -> tuple[Pieces, str]:
-    """The model's networks compiled by OpenVINO, and what names this way of running them.
+def convert(model_dir: Path, scheme: Scheme | None = None) -> tuple[Plan, dict[str, Any]]:
+    """A model's plan and its OpenVINO networks by name.
 
     Args:
-        model: on the CPU, in evaluation mode.
-        model_dir: where `calibrate` left its result, if `int8`.
-        int8: run the calibrated networks.
-        precision: of what is not eight bits.
+        model_dir: with `model.pt` and `config.json`.
+        scheme: as `load_model`.
 
     Raises:
-        NotFoundError: OpenVINO is not installed, or the model was not calibrated.
-        ArtifactError: the calibration is of another model, or damaged.
+        NotFoundError: OpenVINO is not installed, or the model is missing.
+        ArtifactError: a file of the model is damaged.
     """
-    openvino = _import("openvino")
-    if int8:
-        networks, identity = _read_calibrated(model_dir)
-    else:
-        networks, identity = _convert(model), ""
-    options = {
-        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
-        "INFERENCE_NUM_THREADS": 1,
-        "NUM_STREAMS": 1,
-    }
-    core = openvino.Core()
-    compiled = {name: core.compile_model(networks[name], "CPU", options) for name in NAMES}
-    way = f"openvino {openvino.__version__.split('-')[0]} {'int8' if int8 else ''}{identity}"
-    return _pieces(model, compiled), f"{way} {options['INFERENCE_PRECISION_HINT']}"
+    model, config = load_model(model_dir, scheme=scheme)
+    return _plan(model, config), _networks(model)
 
 
 def calibrate(
@@ -102,17 +85,14 @@ def calibrate(
         NotFoundError: OpenVINO or NNCF is not installed, or the model is missing.
         ValueError: no picture.
     """
-    from clothret.detection.inference import model_digest
-    from clothret.detection.model import load_model
-
-    openvino, nncf = _import("openvino"), _import("nncf")
+    openvino, nncf = require("openvino"), require("nncf")
     model, _ = load_model(model_dir)
     seen = _record(model, pictures)
     if not seen["pyramid"]:
         raise ValueError("calibration needs at least one picture")
     folder = out or model_dir / INT8_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    for name, network in _convert(model).items():
+    for name, network in _networks(model).items():
         data = nncf.Dataset(seen[name])
         quantized = nncf.quantize(
             network,
@@ -127,19 +107,33 @@ def calibrate(
     return folder
 
 
-def _import(name: str) -> Any:
-    try:
-        return __import__(name)
-    except ImportError as error:
-        raise NotFoundError(
-            f"backend 'openvino': {error.name} is not installed; "
-            f"`pip install 'clothret[openvino]'` brings it"
-        ) from None
+def _plan(model: GarmentRCNN, config: ModelConfig) -> Plan:
+    names = list(model.backbone.level_names)
+    rpn, roi = model.rpn, model.roi_heads
+    first = config.fpn_levels[0]
+    return Plan(
+        scheme=config.scheme,
+        entry=entry_of(model),
+        strides=tuple(2 ** (first + number) for number in range(len(names))),
+        anchors=tuple(
+            tuple(map(tuple, shapes.tolist())) for shapes in rpn.anchor_generator.cell_anchors
+        ),
+        anchor_levels=tuple(names.index(name) for name in rpn.levels),
+        box_levels=tuple(names.index(name) for name in roi.box_roi_pool.featmap_names),
+        mask_levels=tuple(names.index(name) for name in roi.mask_roi_pool.featmap_names),
+        candidates=rpn.pre_nms_top_n(),
+        proposal_overlap=rpn.nms_thresh,
+        box_overlap=roi.nms_thresh,
+        box_weights=tuple(roi.box_coder.weights),
+        box_grid=roi.box_roi_pool.output_size[0],
+        mask_grid=roi.mask_roi_pool.output_size[0],
+        samples=roi.box_roi_pool.sampling_ratio,
+    )
 
 
-def _convert(model: MaskRCNN) -> dict[str, Any]:
+def _networks(model: MaskRCNN) -> dict[str, Any]:
     """OpenVINO networks with free picture size and free number of regions."""
-    openvino = _import("openvino")
+    openvino = require("openvino")
     roi = model.roi_heads
     channels = model.backbone.out_channels
     side, grid = roi.box_roi_pool.output_size[0], roi.mask_roi_pool.output_size[0]
@@ -167,32 +161,6 @@ def _convert(model: MaskRCNN) -> dict[str, Any]:
         }
 
 
-def _pieces(model: MaskRCNN, compiled: dict[str, Any]) -> Pieces:
-    with torch.inference_mode():
-        names = list(model.backbone(torch.zeros(1, 3, 64, 64)))
-    count = len(names)
-
-    def pyramid(batch: Tensor) -> tuple[OrderedDict[str, Tensor], list[Tensor], list[Tensor]]:
-        values = _run(compiled["pyramid"], batch)
-        levels = (len(values) - count) // 2
-        features = OrderedDict(zip(names, values[:count], strict=True))
-        return features, values[count : count + levels], values[count + levels :]
-
-    def boxes(pooled: Tensor) -> tuple[Tensor, Tensor]:
-        logits, deltas = _run(compiled["boxes"], pooled)
-        return logits, deltas
-
-    def masks(pooled: Tensor) -> Tensor:
-        return _run(compiled["masks"], pooled)[0]
-
-    return Pieces(pyramid, boxes, masks)
-
-
-def _run(network: Any, batch: Tensor) -> list[Tensor]:
-    answers = network([batch.contiguous().numpy()])
-    return [torch.from_numpy(np.array(answers[output])) for output in network.outputs]
-
-
 def _record(
     model: MaskRCNN, pictures: Iterable[NDArray[np.uint8]]
 ) -> dict[str, list[NDArray[np.float32]]]:
@@ -211,32 +179,8 @@ def _record(
     watched = Pieces(*(keep(name, getattr(exact, name)) for name in NAMES))
     forward = FastForward(model, watched, device=cpu, score_threshold=0.05, max_garments=20)
     for _, picture in zip(range(PICTURES), pictures, strict=False):
-        forward([forward.enter(picture)])
+        forward([forward.entry.enter(picture)])
     return seen
-
-
-def _read_calibrated(model_dir: Path) -> tuple[dict[str, Any], str]:
-    """The quantized networks, and the digest of their weights."""
-    from clothret.detection.inference import model_digest
-
-    openvino = _import("openvino")
-    folder = model_dir / INT8_FOLDER
-    files = [folder / f"{name}{suffix}" for name in NAMES for suffix in (".xml", ".bin")]
-    missing = [path.name for path in [folder / "calibration.json", *files] if not path.is_file()]
-    if missing:
-        raise NotFoundError(
-            f"model {model_dir}: not calibrated for eight bits ({', '.join(missing)} missing in "
-            f"{folder}); `python -m clothret.detection.openvino_backend` calibrates"
-        )
-    made_from = json.loads((folder / "calibration.json").read_text()).get("model")
-    if made_from != model_digest(model_dir):
-        raise ArtifactError(
-            f"{folder}: calibrated for model {made_from}, expected {model_digest(model_dir)}"
-        )
-    core = openvino.Core()
-    networks = {name: core.read_model(folder / f"{name}.xml") for name in NAMES}
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-    return networks, f" {digest[:12]}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

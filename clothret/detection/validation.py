@@ -3,8 +3,8 @@
 import torch
 
 from clothret.detection.coco_eval import KINDS, coco_metrics
+from clothret.detection.entry import found_to_detections
 from clothret.detection.fast_forward import FastForward, torch_pieces
-from clothret.detection.inference import found_to_detections
 from clothret.detection.model import GarmentRCNN
 from clothret.detection.overlaps import gather
 from clothret.detection.precision import native_bfloat16
@@ -42,7 +42,7 @@ def evaluate_split(
     mine: dict[int, Detections] = {}
     for row in range(ranks.rank, len(annotations), ranks.world):
         size = (int(annotations.height[row]), int(annotations.width[row]))
-        entered = forward.enter(read_image(annotations.path(row)))
+        entered = forward.entry.enter(read_image(annotations.path(row)))
         mine[row] = found_to_detections(forward([entered])[0], entered.shape[:2], size)
     detections = gather(ranks.gather(mine), len(annotations))
     figures = coco_metrics(annotations, detections, scheme)

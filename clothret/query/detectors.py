@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ KEPT = 3
 class Detectors:
     """The detector that segmented a generation, so that a query sees garments as the index does.
 
-    torch is imported when the first trained model is loaded, not before. Safe from many threads.
+    torch is imported when the first trained model is loaded, not before, and not at all where the
+    model runs on OpenVINO. Safe from many threads.
     """
 
     def __init__(self, lake: str) -> None:
@@ -37,3 +39,10 @@ class Detectors:
                     del self._loaded[next(iter(self._loaded))]
                 self._loaded[spec.digest] = spec.open(self._lake)
             return self._loaded[spec.digest]
+
+
+def on_backend(spec: DetectorSpec, backend: str) -> DetectorSpec:
+    """A trained model's spec on another backend; "catalog", and no model, leave it as it is."""
+    if backend == "catalog" or spec.kind != "model":
+        return spec
+    return replace(spec, backend=backend)

@@ -13,7 +13,7 @@ from clothret.features import SCHEMA
 from clothret.features.calibration import HIGH, LOW
 from clothret.imaging.decode import decode, image_size
 from clothret.query.choice import Box
-from clothret.query.detectors import Detectors
+from clothret.query.detectors import Detectors, on_backend
 from clothret.query.picture import Picture, read_picture
 from clothret.query.ranking import Ranking
 from clothret.query.result import NO_GARMENT, Hit, QueryResult
@@ -149,7 +149,7 @@ class QuerySession:
                 f"catalog {self.catalog} was described as {described!r}, pictures are now as "
                 f"{SCHEMA!r}: run `clothret reindex {self.catalog}`"
             )
-        spec = self.generation.detector
+        spec = on_backend(self.generation.detector, self._settings.query.backend)
         pixels, size = read_picture(
             image, max_side=spec.max_side, limits=self._settings.image, name=name
         )

@@ -81,7 +81,7 @@ def test_the_fast_forward_agrees_with_torchvision(model: GarmentRCNN) -> None:
         max_garments=100,
         proposals=1000,
     )
-    found = forward([forward.enter(image)])[0]
+    found = forward([forward.entry.enter(image)])[0]
     assert len(found.scores) == len(expected["scores"]) > 5
     np.testing.assert_allclose(found.scores, expected["scores"], atol=1e-3)
     np.testing.assert_allclose(found.boxes, expected["boxes"], atol=0.05)

@@ -1,17 +1,21 @@
-"""The OpenVINO backend beside the torch one."""
+"""The OpenVINO backend beside the torch one, and that it needs no torch."""
 
 import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from clothret.detection.inference import load_detector
+from clothret.detection.exported import exported, read_export
+from clothret.detection.inference import load_detector, model_digest
 from clothret.detection.model import ModelConfig, build_model, save_model
-from clothret.detection.overlaps import box_iou
-from clothret.errors import ArtifactError, NotFoundError
-from clothret.types import Detections
+from clothret.errors import ArtifactError, NotFoundError, StorageError
+from clothret.imaging.masks import rle_iou
 
 TINY = ModelConfig(
     backbone="narrow",
@@ -38,18 +42,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def pictures(count: int) -> list[np.ndarray]:
+def pictures(count: int, size: tuple[int, int] = (150, 128)) -> list[np.ndarray]:
     generator = np.random.default_rng(0)
-    return [generator.integers(0, 255, (150, 128, 3)).astype(np.uint8) for _ in range(count)]
+    return [generator.integers(0, 255, (*size, 3)).astype(np.uint8) for _ in range(count)]
 
 
-def agreement(first: Detections, second: Detections) -> float:
-    """Share of the first's garments that the second has at a box overlap of 0.9."""
-    best = [
-        box_iou(np.repeat(box[None], len(second), 0), second.boxes).max(initial=0)
-        for box in first.boxes
-    ]
-    return float(np.mean(np.array(best) >= 0.9))
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the module's own, so that the model is converted once for all of its tests."""
+    path = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOTHRET_CACHE", str(path))
+        yield path
+
+
+@pytest.fixture
+def converted(folder: Path, cache: Path) -> Path:
+    """The cache's folder of the model, and OpenVINO installed."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    exported(folder, model_digest(folder), None)
+    [path] = (cache / "openvino").iterdir()
+    return path
 
 
 def test_without_openvino_the_backend_says_what_to_install(
@@ -70,23 +83,104 @@ def test_without_openvino_the_backend_says_what_to_install(
 
 
 @pytest.mark.slow
-def test_openvino_floats_find_what_torch_finds(folder: Path) -> None:
-    pytest.importorskip("openvino", reason="openvino is not installed")
-    torch_detector = load_detector(folder, score_threshold=0.3, device="cpu")
-    other = load_detector(folder, backend="openvino", score_threshold=0.3)
-    assert other.digest != torch_detector.digest
-    shares = [
-        agreement(a, b)
-        for a, b in zip(torch_detector.detect(pictures(4)), other.detect(pictures(4)), strict=True)
-    ]
-    assert np.mean(shares) > 0.8
+def test_openvino_finds_what_torch_finds(folder: Path, converted: Path) -> None:
+    settings = {"score_threshold": 0.3, "precision": "float32"}
+    on_torch = load_detector(folder, device="cpu", **settings)
+    other = load_detector(folder, backend="openvino", **settings)
+    assert other.digest != on_torch.digest
+    images = [*pictures(4), *pictures(1, (400, 90)), *pictures(1, (20, 33))]
+    found = [(a, b) for a, b in zip(on_torch.detect(images), other.detect(images), strict=True)]
+    assert sum(len(a) for a, _ in found) > 20
+    for expected, answer in found:
+        assert (answer.labels == expected.labels).all()
+        np.testing.assert_allclose(answer.boxes, expected.boxes, atol=0.05)
+        np.testing.assert_allclose(answer.scores, expected.scores, atol=1e-3)
+        overlaps = np.diag(rle_iou(answer.rles, expected.rles, answer.size))
+        assert (overlaps > 0.98).all()
 
 
 @pytest.mark.slow
-def test_eight_bits_are_calibrated_for_one_model(folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("openvino", reason="openvino is not installed")
+def test_a_converted_model_needs_no_torch(folder: Path, converted: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in converted.iterdir()}
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+from clothret.detection.inference import load_detector
+detector = load_detector(Path(sys.argv[1]), backend="openvino", score_threshold=0.3,
+                         precision="float32")
+picture = np.random.default_rng(0).integers(0, 255, (150, 128, 3)).astype(np.uint8)
+print(len(detector.detect([picture])[0]), *{"torch", "torchvision"} & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    here = load_detector(
+        folder, backend="openvino", score_threshold=0.3, precision="float32"
+    ).detect(pictures(1))[0]
+    assert done.stdout.split() == [str(len(here))]
+    assert before == {path: path.stat().st_mtime_ns for path in converted.iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pyramid.bin", "masks.xml", "detector.json"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
+def test_damage_is_found_and_named(name: str, damage: str, converted: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(converted, copy)
+    data = (copy / name).read_bytes()
+    if damage == "missing":
+        (copy / name).unlink()
+    else:
+        middle = len(data) // 2
+        other = bytes([data[middle] ^ 1])
+        (copy / name).write_bytes(
+            data[:middle] if damage == "cut" else data[:middle] + other + data[middle + 1 :]
+        )
+    with pytest.raises(ArtifactError, match=name):
+        read_export(copy)
+
+
+@pytest.mark.slow
+def test_a_damaged_cache_is_made_again(
+    folder: Path, converted: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = (converted / "boxes.bin").read_bytes()
+    (converted / "boxes.bin").write_bytes(good[:100])
+    detector = load_detector(folder, backend="openvino", precision="float32")
+    assert detector.detect([]) == []
+    assert "boxes.bin" in caplog.text
+    assert read_export(converted).networks["boxes"][1] == good
+    assert [path.name for path in converted.parent.iterdir()] == [converted.name]
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_written_is_refused(
+    folder: Path, converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CLOTHRET_CACHE", str(tmp_path / "file"))
+    with pytest.raises(StorageError, match="set CLOTHRET_CACHE to a folder"):
+        load_detector(folder, backend="openvino", precision="float32")
+
+
+@pytest.mark.slow
+def test_odd_pictures_are_detected_or_refused(folder: Path, converted: Path) -> None:
+    detector = load_detector(folder, backend="openvino", precision="float32")
+    shapes = [(1, 1, 3), (1, 300, 3), (700, 20, 3)]
+    found = detector.detect([np.zeros(shape, np.uint8) for shape in shapes])
+    assert [one.size for one in found] == [shape[:2] for shape in shapes]
+    with pytest.raises(ValueError, match=r"\(H, W, 3\) uint8, got \(4, 4\)"):
+        detector.detect([np.zeros((4, 4), np.uint8)])
+
+
+@pytest.mark.slow
+def test_eight_bits_are_calibrated_for_one_model(
+    folder: Path, converted: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("nncf", reason="nncf is not installed", exc_type=ImportError)
-    from clothret.detection.openvino_backend import INT8_FOLDER, calibrate
+    from clothret.detection.exported import INT8_FOLDER
+    from clothret.detection.openvino_backend import calibrate
 
     with pytest.raises(NotFoundError, match="not calibrated for eight bits"):
         load_detector(folder, backend="openvino-int8")
@@ -98,8 +192,10 @@ def test_eight_bits_are_calibrated_for_one_model(folder: Path, tmp_path: Path) -
     assert "int8" in detector.name
     batch = torch.rand(1, 3, 128, 160)
     exact = load_detector(folder, device="cpu").forward.pieces.pyramid(batch)[0]
-    for name, level in detector.forward.pieces.pyramid(batch)[0].items():
-        alike = torch.cosine_similarity(level.flatten(), exact[name].flatten(), dim=0)
+    answers = detector.networks["pyramid"]([batch.numpy()])
+    for number, (name, level) in enumerate(exact.items()):
+        other = torch.from_numpy(answers[number].copy())
+        alike = torch.cosine_similarity(other.flatten(), level.flatten(), dim=0)
         assert alike > 0.98, f"features of level {name}"
     record = json.loads((made / "calibration.json").read_text())
     assert record["pictures"] == 4

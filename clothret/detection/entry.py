@@ -1,0 +1,112 @@
+"""How pictures enter a detector's network, and how what it finds there comes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clothret.imaging.masks import paste_to_rle, rle_area
+from clothret.types import Detections
+
+STRIDE = 32
+"""Sides of what a network sees are multiples of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Garments of one picture in the network's pixels.
+
+    Attributes:
+        boxes: (N, 4) float32 x1, y1, x2, y2.
+        scores: (N,) float32, falling.
+        labels: (N,) int64, from 1.
+        grids: (N, M, M) float32 in [0, 1], the mask of each garment within its box.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    grids: NDArray[np.float32]
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """No garment."""
+        none = np.zeros((0, 4), np.float32)
+        return cls(none, none[:, 0], np.zeros(0, np.int64), np.zeros((0, 1, 1), np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Size and range of values that a network expects.
+
+    Attributes:
+        min_size, max_size: the shorter side becomes `min_size` px unless the longer would exceed
+            `max_size` px.
+        mean, std: of the three channels, in units of 0 to 255.
+    """
+
+    min_size: int
+    max_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) at which a picture of `size` enters the network."""
+        scale = min(self.min_size / min(size), self.max_size / max(size))
+        return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
+
+    def enter(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(h, w, 3) float32: `image` resized and normalized as the network expects."""
+        height, width = self.size(image.shape[:2])
+        shrinks = height < image.shape[0]
+        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        resized = cv2.resize(image, (width, height), interpolation=way)
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        return (resized.astype(np.float32) - mean) / std
+
+
+def to_batch(entered: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """(N, 3, H, W) of pictures by `Entry.enter`, padded with zeros to a common multiple of 32.
+
+    Channels vary fastest in memory.
+    """
+    height, width = (
+        -(-max(picture.shape[axis] for picture in entered) // STRIDE) * STRIDE for axis in (0, 1)
+    )
+    batch = np.zeros((len(entered), height, width, 3), np.float32)
+    for row, picture in zip(batch, entered, strict=True):
+        row[: picture.shape[0], : picture.shape[1]] = picture
+    return batch.transpose(0, 3, 1, 2)
+
+
+def check_pictures(images: Sequence[NDArray[np.uint8]]) -> None:
+    """Refuse what is no picture.
+
+    Raises:
+        ValueError: one is not (H, W, 3) uint8.
+    """
+    for image in images:
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
+
+
+def found_to_detections(
+    found: Found, entered: tuple[int, int], size: tuple[int, int]
+) -> Detections:
+    """`found` in the pixels of a picture of `size`, which entered the network as `entered`.
+
+    A garment without a pixel, or with a box without an area, is left out.
+    """
+    ratio = np.array([size[1] / entered[1], size[0] / entered[0]] * 2, np.float32)
+    limit = np.array([size[1], size[0]] * 2, np.float32)
+    boxes = np.clip(found.boxes * ratio, 0, limit)
+    rles = tuple(
+        paste_to_rle(grid, box, size) for grid, box in zip(found.grids, boxes, strict=True)
+    )
+    whole = Detections(size, boxes, found.scores, found.labels, rles)
+    sides = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    filled = np.array([rle_area(rle, size) > 0 for rle in rles], bool)
+    return whole.select(sides & filled)
