@@ -36,6 +36,7 @@ from tasks.artifacts import (
 from tasks.failures import explained
 from tasks.progress import Progress
 from tasks.reports import train_markdown
+from tasks.temporary import TEMPORARY_API
 
 if TYPE_CHECKING:
     from clothret.detection.launch import TrainSpec
@@ -175,7 +176,7 @@ def gpu_slot() -> Iterator[None]:
 
     A temporary server belongs to this process alone; there the lock on the device is enough.
     """
-    if PREFECT_API_URL.value() is None:
+    if PREFECT_API_URL.value() in (None, os.environ.get(TEMPORARY_API)):
         yield
         return
     with get_client(sync_client=True) as client:

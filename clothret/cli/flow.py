@@ -1,7 +1,7 @@
 """Running a flow from the command line: the same functions that the deployments run.
 
-With `clothret up` the run is recorded on its server and shown in the UI; without it Prefect
-starts a temporary server within this process (about eight seconds).
+With `clothret up` the run is recorded on its server and shown in the UI; without it a temporary
+server is started that ends with the command (about eight seconds).
 """
 
 import importlib
@@ -11,8 +11,6 @@ from typing import Any
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    # A busy machine needs more than Prefect's twenty seconds to start the temporary server.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     # The run's log goes to the server; the terminal gets progress bars and one line per error.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     # The temporary server prints harmless tracebacks when it is closed.
@@ -32,6 +30,7 @@ def run_flow(name: str, /, **parameters: Any) -> dict[str, Any]:
 def prepare_prefect() -> None:
     """Set Prefect up for a terminal; must come before the first import of Prefect."""
     from flows.service import remove_prefect_toml, running_api
+    from tasks.temporary import start_temporary_server
 
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
@@ -40,5 +39,6 @@ def prepare_prefect() -> None:
     api = running_api()
     if api is None:
         remove_prefect_toml()
+        start_temporary_server()
     else:
         os.environ["PREFECT_API_URL"] = api
