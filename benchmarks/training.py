@@ -1,7 +1,8 @@
 """Training beside a loop like torchvision's references: speed, quality, memory, kills.
 
     python benchmarks/training.py --data DATASET speed
-    python benchmarks/training.py --data DATASET quality
+    python benchmarks/training.py --data DATASET quality --compare narrow
+    python benchmarks/training.py --data DATASET quality --compare 320 --images 800
     python benchmarks/training.py --data DATASET memory
     python benchmarks/training.py --data DATASET kills
 
@@ -20,7 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.transforms.functional import hflip, pil_to_tensor
 
 from clothret.detection.loader import Order
-from clothret.detection.model import GarmentRCNN, build_model
-from clothret.detection.presets import PRESETS, Preset
+from clothret.detection.model import GarmentRCNN, ModelConfig, build_model
+from clothret.detection.presets import PRESETS, Preset, TrainConfig
 from clothret.detection.ranks import Ranks
 from clothret.detection.train import train
 from clothret.detection.trainer import Trainer
@@ -154,38 +155,91 @@ def _trainer(notes: Annotations, chosen: Preset, out: Path) -> Trainer:
 # -- quality after equal images
 
 
+@dataclass(frozen=True)
+class Learner:
+    """One network and the loop that teaches it."""
+
+    name: str
+    model: ModelConfig
+    batch: int
+    recipe: TrainConfig | None
+    """Of our loop; None: the references' loop."""
+
+
+REFERENCES = {"proposals_train": 2000, "box_samples": 512, "rpn_samples": 256, "mask_samples": 0}
+"""What torchvision draws for its losses."""
+
+
+def learners() -> dict[str, list[Learner]]:
+    """By name of the comparison, the peer first.
+
+    `narrow`: the demo's network at 192 px by either loop. `320`: ResNet-18 FPN as torchvision
+    builds it, trained as its references do, beside our network and recipe for a CPU.
+    """
+    demo, small, plain = PRESETS["demo"], PRESETS["small"], PRESETS["baseline"].model
+    ours = replace(
+        small.model, min_size=320, max_size=320, anchor_sizes=(49, 89, 142, 249), mask_samples=8
+    )
+    theirs = replace(plain, weights_backbone="none", min_size=320, max_size=320)
+    return {
+        "narrow": [
+            Learner("references", replace(demo.model, **REFERENCES), 2, None),
+            Learner("clothret", demo.model, 2, demo.train),
+        ],
+        "320": [
+            Learner("references, ResNet-18", replace(theirs, **REFERENCES), 4, None),
+            Learner("clothret, `small`", ours, 2, small.train),
+        ],
+    }
+
+
 def quality(options: argparse.Namespace) -> None:
-    """AP of one narrow network after the same images by either loop."""
+    """AP after the same number of images by either loop."""
     splits = {
         name: read_annotations(options.data / "annotations" / f"{name}.arrow")
         for name in ("train", "validation")
     }
-    base = PRESETS["demo"]
-    print(f"the demo's narrow network, 192 px, {options.images} images seen\n")
+    compared = learners()[options.compare]
+    side = compared[0].model.min_size
+    print(f"{options.compare}: {side} px, {options.images} images seen, one thread\n")
     print("| loop | box AP | mask AP | CPU seconds | images/s of one core |\n|---|---|---|---|---|")
-    for name, learn in (("references", _peer_learns), ("clothret", _ours_learns)):
+    for learner in compared:
         torch.manual_seed(0)
         started = time.process_time()
-        model = learn(splits["train"], base, options.images)
+        model = _learn(learner, splits["train"], options.images)
         spent = time.process_time() - started
         figures = evaluate_split(model.eval(), splits["validation"], "binary", ALONE)
         print(
-            f"| {name} | {figures['bbox/AP']:.3f} | {figures['segm/AP']:.3f} "
+            f"| {learner.name} | {figures['bbox/AP']:.3f} | {figures['segm/AP']:.3f} "
             f"| {spent:.0f} | {options.images / spent:.1f} |",
             flush=True,
         )
 
 
-def _peer_learns(notes: Annotations, base: Preset, images: int) -> GarmentRCNN:
-    """The same network trained as the references do: SGD, float32, torchvision's samples."""
-    config = replace(base.model, proposals_train=2000, box_samples=512, rpn_samples=256)
-    model = build_model(config)
+def _learn(learner: Learner, notes: Annotations, images: int) -> GarmentRCNN:
+    if learner.recipe is None:
+        return _peer_learns(notes, learner, images)
+    recipe = replace(learner.recipe, steps=images // learner.batch, checkpoint_minutes=60.0)
+    with tempfile.TemporaryDirectory() as out:
+        trainer = _trainer(notes, Preset(learner.model, recipe), Path(out))
+        trainer.run()
+        trainer.model.load_state_dict(trainer.weights())
+    return trainer.model
+
+
+def _peer_learns(notes: Annotations, learner: Learner, images: int) -> GarmentRCNN:
+    """As the references do: SGD, float32, linear warm-up, two drops, torchvision's samples."""
+    model = build_model(learner.model)
     samples = PeerSamples(notes, seed=0)
-    order = Order(notes, 2, seed=0)
-    steps = images // 2
+    order = Order(notes, learner.batch, seed=0)
+    steps = images // learner.batch
     optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=0.9, weight_decay=1e-4)
+    warming = min(1000, len(notes) // learner.batch, steps // 4)
     drops = [round(steps * part) for part in (0.66, 0.9)]
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, gamma=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: min(1.0, (step + 1) / warming) * 0.1 ** sum(step >= drop for drop in drops),
+    )
     for number in range(steps):
         chosen = [samples(int(row)) for row in order.rows(number)]
         prepared, targets = model.transform(
@@ -200,15 +254,6 @@ def _peer_learns(notes: Annotations, base: Preset, images: int) -> GarmentRCNN:
         optimizer.step()
         schedule.step()
     return model
-
-
-def _ours_learns(notes: Annotations, base: Preset, images: int) -> GarmentRCNN:
-    recipe = replace(base.train, steps=images // base.train.batch, checkpoint_minutes=60.0)
-    with tempfile.TemporaryDirectory() as out:
-        trainer = _trainer(notes, Preset(base.model, recipe), Path(out))
-        trainer.run()
-        trainer.model.load_state_dict(trainer.weights())
-    return trainer.model
 
 
 # -- memory
@@ -313,6 +358,7 @@ def main() -> None:
     parser.add_argument(
         "--warm", type=int, default=40, help="speed: steps before, so that the RPN finds garments"
     )
+    parser.add_argument("--compare", choices=sorted(learners()), default="narrow", help="quality")
     parser.add_argument("--images", type=int, default=1600, help="quality: images seen")
     parser.add_argument("--steps", type=int, default=2000, help="memory: steps")
     parser.add_argument("--kills", type=int, default=50)
