@@ -216,8 +216,8 @@ def record(settings: Settings, datas: list[bytes], seed: int) -> None:
         write_shard(lake, folder, part, described=True)
 
 
-def replay(folder: Path, count: int) -> None:
-    """Recorded results at scale."""
+def recorded(folder: Path, settings: Settings, count: int) -> list[str]:
+    """A registered catalog `replay` of small files with recorded results; the files' names."""
     images, items = folder / "images", folder / "items.csv"
     names = [f"{number // 1000:04}/{number:08}.jpg" for number in range(count)]
     for part in {name[:4] for name in names}:
@@ -227,11 +227,16 @@ def replay(folder: Path, count: int) -> None:
         (images / name).write_bytes(data)
     settle(*(images / name for name in names))
     write_items(items, names, 0)
-    settings = settings_of(folder / "lake")
-    lake = open_storage(settings.lake)
-    add_catalog(lake, "replay", str(images), str(items))
+    add_catalog(open_storage(settings.lake), "replay", str(images), str(items))
     record(settings, datas, 0)
-    del datas
+    return names
+
+
+def replay(folder: Path, count: int) -> None:
+    """Recorded results at scale."""
+    images, items = folder / "images", folder / "items.csv"
+    settings = settings_of(folder / "lake")
+    names = recorded(folder, settings, count)
     print(f"\n{count:,} pictures with recorded detections and features\n\n{HEADER}")
     night("full", settings, "replay")
     night("unchanged", settings, "replay")
