@@ -1,5 +1,6 @@
 """The OpenVINO backend beside the torch one, and that it needs no torch."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from clothret.detection.exported import exported, read_export
+from clothret.detection.exported import exported, read_export, write_export
 from clothret.detection.inference import load_detector, model_digest
 from clothret.detection.model import ModelConfig, build_model, save_model
 from clothret.errors import ArtifactError, NotFoundError, StorageError
@@ -151,6 +152,17 @@ def test_a_damaged_cache_is_made_again(
     assert detector.detect([]) == []
     assert "boxes.bin" in caplog.text
     assert read_export(converted).networks["boxes"][1] == good
+    assert [path.name for path in converted.parent.iterdir()] == [converted.name]
+
+
+@pytest.mark.slow
+def test_of_two_processes_that_convert_the_first_is_kept(converted: Path) -> None:
+    import openvino
+
+    first = read_export(converted)
+    networks = {name: openvino.Core().read_model(*files) for name, files in first.networks.items()}
+    write_export(converted, dataclasses.replace(first.plan, candidates=1), networks)
+    assert read_export(converted).plan == first.plan
     assert [path.name for path in converted.parent.iterdir()] == [converted.name]
 
 
