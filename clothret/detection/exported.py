@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -161,7 +161,8 @@ def write_export(folder: Path, plan: Plan, networks: Mapping[str, Any]) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         LocalStorage(folder.parent).delete_unfinished("", older_than=DAY)
-        beside = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
+        beside = folder.with_name(f"{UNFINISHED}{os.getpid()}-{uuid.uuid4().hex}")
+        beside.mkdir()
         try:
             for name in NAMES:
                 save(networks[name], beside / f"{name}.xml", compress_to_fp16=False)
