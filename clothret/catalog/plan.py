@@ -1,6 +1,7 @@
 """What a night has to do: the items and images of now against the last generation."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from clothret.catalog.detectors import DetectorSpec
 from clothret.catalog.hints import BOX, MASK
 from clothret.catalog.items import read_items
-from clothret.catalog.scan import Progress, read_memory, scan_images, write_memory
+from clothret.catalog.scan import Progress, list_images, read_memory, scan_images, write_memory
 from clothret.catalog.segments import read_content, read_images
 from clothret.catalog.shards import finished_keys, read_garments, shard_folder
 from clothret.catalog.specs import CatalogSpec
@@ -121,13 +122,18 @@ def make_plan(
     Raises:
         CatalogError: the items table or the images folder is not as expected.
     """
-    items = read_items(spec.items)
+    images = open_storage(spec.images)
+    with ThreadPoolExecutor(1) as pool:
+        listed = pool.submit(list_images, images)  # while DuckDB reads the items
+        items = read_items(spec.items)
+        listing = listed.result()
     hints = _hint_columns(items, detector)
     paths = items["image"].to_pylist()
     masks = [path for path in hints[MASK] if path is not None]
     remembered = read_memory(lake, spec.name)
     memory, scanned = scan_images(
-        open_storage(spec.images),
+        images,
+        listing,
         [*paths, *masks],
         remembered,
         max_bytes=max_bytes,

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -35,8 +36,40 @@ _SCHEMA = pa.schema(
 Progress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of a folder or bucket.
+
+    Attributes:
+        began: when the listing was begun, seconds since 1970.
+        entries: columns path, size, mtime, etag; one row per file.
+    """
+
+    began: float
+    entries: pa.Table
+
+
+def list_images(source: Storage) -> Listing:
+    """List everything that `source` holds.
+
+    Raises:
+        CatalogError: the folder or bucket holds no file at all.
+    """
+    began = time.time()
+    entries = source.list()
+    if not entries:
+        raise CatalogError(f"{source.url}: expected pictures, found no file at all")
+    columns = zip(*entries, strict=True)
+    table = pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=False)],
+        names=list(Entry._fields),
+    )
+    return Listing(began, table)
+
+
 def scan_images(
     source: Storage,
+    listing: Listing,
     paths: Sequence[str],
     remembered: pa.Table,
     *,
@@ -47,6 +80,7 @@ def scan_images(
 
     Args:
         source: where the images are.
+        listing: what `list_images` found there.
         paths: (N,) distinct or not, relative to `source`.
         remembered: what an earlier scan returned first; of any age, or empty.
         max_bytes: larger files are failures and are not read.
@@ -55,19 +89,15 @@ def scan_images(
     Returns:
         What to remember (columns path, size, mtime, etag, digest: whole facts, one per file), and
         an (N,) struct array `digest`, `reason`: one of the two is null.
-
-    Raises:
-        CatalogError: the folder or bucket holds no file at all.
     """
-    began = time.time()
-    entries = _listing(source)
+    entries = listing.entries
     wanted = pa.array(paths, pa.string())
     place = pc.index_in(wanted, value_set=entries["path"])
     found = entries.take(np.unique(place.drop_null().to_numpy()))
     found = found.append_column("digest", _known(found, remembered))
     moved = pc.indices_nonzero(pc.is_null(found["digest"])).to_pylist()
     digests, reasons = _digest_all(source, found, moved, max_bytes, on_progress)
-    settled = found["mtime"].to_numpy() < began - RACY_SECONDS
+    settled = found["mtime"].to_numpy() < listing.began - RACY_SECONDS
     keep = pc.and_(pc.is_valid(digests), pa.array(settled))
     memory = found.set_column(4, "digest", digests).filter(keep)
     row = pc.index_in(wanted, value_set=found["path"])
@@ -100,17 +130,6 @@ def write_memory(lake: Storage, catalog: str, memory: pa.Table) -> None:
 
 def _memory_path(catalog: str) -> str:
     return catalog_path(catalog, "scan.parquet")
-
-
-def _listing(source: Storage) -> pa.Table:
-    entries = source.list()
-    if not entries:
-        raise CatalogError(f"{source.url}: expected pictures, found no file at all")
-    columns = zip(*entries, strict=True)
-    return pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=False)],
-        names=list(Entry._fields),
-    )
 
 
 def _known(found: pa.Table, remembered: pa.Table) -> pa.Array:
