@@ -32,7 +32,8 @@ class TrainConfig:
         warmup: fraction of all steps with a rising rate.
         clip: largest joint norm of the gradients; 0: no limit.
         ema: decay of the averaged weights per step; 0: none.
-        bfloat16: autocast; weights and losses stay float32.
+        bfloat16: autocast where the device gains by it (`best_precision`); weights and losses
+            stay float32.
         channels_last: memory layout of the pictures and kernels.
         augment: how samples are moved.
         quiet: last fraction of the steps without copy-paste.
@@ -245,7 +246,7 @@ PRESETS: dict[str, Preset] = {
             _NARROW, head_norm=True, roi_samples=1, box_samples=48, mask_samples=4, mask_pool=20
         ),
         TrainConfig(
-            epochs=6,
+            epochs=7,
             batch=2,
             augment=AugmentConfig(
                 translation=0.04,

@@ -107,6 +107,7 @@ def _facts(trainer: Trainer, splits: Mapping[str, Annotations]) -> dict[str, Any
         "images": {name: len(split) for name, split in splits.items()},
         "processes": trainer.ranks.world,
         "device": str(trainer.ranks.device),
+        "precision": "bfloat16" if trainer.bfloat16 else "float32",
         "parameters": parameters,
     }
 

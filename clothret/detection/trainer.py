@@ -25,6 +25,7 @@ from clothret.detection.optimizer import (
     learning_rate,
     set_learning_rate,
 )
+from clothret.detection.precision import best_precision
 from clothret.detection.presets import TrainConfig
 from clothret.detection.ranks import Ranks
 from clothret.errors import TrainingDivergedError
@@ -105,6 +106,8 @@ class Trainer:
         ranks.broadcast(self.model)
         self.optimizer = build_optimizer(self.model, config)
         self.average = AveragedWeights(self.model, config.ema) if config.ema else None
+        fastest = ranks.gather(best_precision(ranks.device))[0]
+        self.bfloat16 = config.bfloat16 and fastest == "bfloat16"
         self.step = 0
         self.skipped = 0
         self.skipped_in_a_row = 0
@@ -185,7 +188,7 @@ class Trainer:
             {name: value.to(device, non_blocking=True) for name, value in target.items()}
             for target in batch.targets[part]
         ]
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
             losses: dict[str, Tensor] = self.model(pixels, targets)
         return losses
 
@@ -280,6 +283,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state if self.average else None,
+            "bfloat16": self.bfloat16,
             "skipped": self.skipped,
             "best": self.best,
         }
@@ -295,6 +299,7 @@ class Trainer:
         if self.average:
             for name, value in state["average"].items():
                 self.average.state[name].copy_(value)
+        self.bfloat16 = state["bfloat16"]
         self.step, self.skipped, self.best = state["step"], state["skipped"], state["best"]
         return True
 

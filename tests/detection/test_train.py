@@ -18,8 +18,10 @@ from clothret.detection.curves import read_metrics
 from clothret.detection.launch import launch
 from clothret.detection.model import ModelConfig, load_model
 from clothret.detection.presets import TrainConfig
+from clothret.detection.ranks import Ranks
 from clothret.detection.spec import TrainSpec
 from clothret.detection.train import main, train
+from clothret.detection.trainer import Trainer
 from clothret.errors import ArtifactError, InputError, TrainingDivergedError
 from clothret.types import Annotations
 from clothret.types.arrow import read_annotations
@@ -215,6 +217,30 @@ def test_killed_at_any_step_and_resumed_ends_in_the_same_bits(
 
 
 @pytest.mark.slow
+def test_a_resumed_run_keeps_its_precision(
+    splits: dict[str, Annotations], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trainer(fastest: str, wanted: bool = True) -> Trainer:
+        monkeypatch.setattr("clothret.detection.trainer.best_precision", lambda device: fastest)
+        return Trainer(
+            splits["train"],
+            MODEL,
+            replace(RECIPE, bfloat16=wanted),
+            tmp_path,
+            Ranks(0, 1, torch.device("cpu")),
+            on_event=lambda event: None,
+            evaluate=lambda model: {},
+            stopping=lambda: False,
+        )
+
+    assert not trainer("bfloat16", wanted=False).bfloat16
+    trainer("bfloat16").save()
+    elsewhere = trainer("float32")
+    assert not elsewhere.bfloat16
+    assert elsewhere.restore()
+    assert elsewhere.bfloat16
+
+
 def test_sigterm_saves_and_exits(data: Path, tmp_path: Path) -> None:
     spec = make_spec(data, tmp_path / "run", steps=100_000, checkpoint_minutes=60.0)
     with start(spec) as child:
