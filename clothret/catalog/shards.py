@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from clothret.catalog.content import FACT_SCHEMA
 from clothret.catalog.pool import WorkerPool
 from clothret.catalog.work import Garment, Job, Outcome, WorkItem
 from clothret.features import SCHEMA as FEATURE_SCHEMA
@@ -37,11 +38,7 @@ _GARMENT = pa.struct(
         ("label", pa.int32()),
         ("rle", pa.binary()),
         ("vectors", pa.list_(pa.binary())),
-        ("color_name", pa.string()),
-        ("pattern", pa.string()),
-        ("palette", pa.string()),
-        ("quality_confidence", pa.float32()),
-        ("quality_flags", pa.string()),
+        *FACT_SCHEMA,
     ]
 )
 SHARD_SCHEMA = pa.schema(
@@ -58,8 +55,6 @@ SHARD_SCHEMA = pa.schema(
     ]
 )
 _kept = threading.local()
-
-_FACTS = ("color_name", "pattern", "palette", "quality_confidence", "quality_flags")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +200,8 @@ def _row(outcome: Outcome, described: bool) -> dict[str, Any]:
 
 def _garment_row(garment: Garment) -> dict[str, Any]:
     values = asdict(garment)
-    facts = values.pop("facts") or (None,) * len(_FACTS)
-    return {**values, **dict(zip(_FACTS, facts, strict=True))}
+    facts = values.pop("facts") or (None,) * len(FACT_SCHEMA)
+    return {**values, **dict(zip(FACT_SCHEMA.names, facts, strict=True))}
 
 
 def _garment(row: dict[str, Any]) -> Garment:

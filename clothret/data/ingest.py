@@ -31,11 +31,11 @@ from clothret.data.staging import (
     has_leftovers,
     staging_folder,
     sync_disk,
-    sync_folder,
     work_folder,
 )
 from clothret.errors import DatasetError, StorageError
 from clothret.lake.digests import digest_file, digest_value
+from clothret.lake.local import sync_folder
 from clothret.lake.storage import Storage
 
 logger = logging.getLogger(__name__)

@@ -83,12 +83,3 @@ def sync_disk(folder: Path) -> None:
             raise StorageError(f"{folder}: cannot be made durable: {os.strerror(code)}")
     finally:
         os.close(handle)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename within the folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

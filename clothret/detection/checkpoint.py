@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from clothret.errors import ArtifactError
+from clothret.lake.local import sync_folder
 
 KEPT = 2
 
@@ -31,7 +32,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-    _sync_folder(folder)
+    sync_folder(folder)
     for old in _by_age(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path
@@ -81,11 +82,3 @@ def _by_age(folder: Path) -> list[Path]:
     steps = {path: _NAME.fullmatch(path.name) for path in folder.iterdir()}
     found = {path: int(match[1]) for path, match in steps.items() if match}
     return sorted(found, key=lambda path: -found[path])
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

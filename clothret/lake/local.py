@@ -170,7 +170,7 @@ class LocalStorage(Storage):
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     @contextlib.contextmanager
     def _locked(self, path: str) -> Iterator[None]:
@@ -204,7 +204,7 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
     file.write(data)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename durable: the folder's own entry must reach the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:

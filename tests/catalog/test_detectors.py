@@ -1,31 +1,21 @@
 """A detector's digest says whether cached detections still stand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from clothret.catalog.detectors import detector_spec
 from clothret.detection import precision
-from clothret.detection.model import ModelConfig, build_model, save_model
+from clothret.detection.model import build_model, save_model
 from clothret.lake.models import ModelRegistry
 from clothret.lake.storage import Storage, open_storage
 from clothret.settings import SegmentSettings
 from tests.catalog.shops import Shop, settings_for
+from tests.networks import SMALL
 
-TINY = ModelConfig(
-    backbone="narrow",
-    widths=(16, 16, 32, 32),
-    weights_backbone="none",
-    fpn_channels=16,
-    fpn_levels=(3, 5),
-    rpn_first_level=3,
-    min_size=64,
-    max_size=64,
-    anchor_sizes=(24, 48, 96, 128),
-    box_head=32,
-    mask_channels=(16,),
-)
+TINY = replace(SMALL, min_size=64, max_size=64)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from pycocotools.cocoeval import COCOeval
 from clothret.detection import EvaluationReport, evaluate
 from clothret.detection.evaluation import evaluate_detections, export_df2
 from clothret.detection.mistakes import confusion, outcome, worst_mistakes
-from clothret.detection.model import ModelConfig, build_model, save_model
+from clothret.detection.model import build_model, save_model
 from clothret.detection.overlaps import pair_up
 from clothret.detection.plain import PlainDetector
 from clothret.detection.predict import DetectorSpec
 from clothret.errors import ArtifactError, DatasetError, NotFoundError
 from clothret.types import Annotations, Detections
+from tests.networks import SMALL
 
 SIZE = (120, 100)
 Case = tuple[Annotations, list[Detections]]
@@ -39,20 +41,7 @@ def write_pictures(annotations: Annotations) -> None:
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    config = ModelConfig(
-        scheme="df2",
-        backbone="narrow",
-        widths=(16, 16, 32, 32),
-        weights_backbone="none",
-        fpn_channels=16,
-        fpn_levels=(3, 5),
-        rpn_first_level=3,
-        min_size=96,
-        max_size=128,
-        anchor_sizes=(24, 48, 96, 128),
-        box_head=32,
-        mask_channels=(16,),
-    )
+    config = replace(SMALL, scheme="df2")
     folder = tmp_path_factory.mktemp("model")
     save_model(folder, build_model(config).state_dict(), config)
     return folder

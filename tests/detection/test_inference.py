@@ -1,5 +1,6 @@
 """Detectors from model folders."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,25 +9,13 @@ import torch
 
 from clothret.detection.fast_forward import FastForward, fold_batch_norm, torch_pieces
 from clothret.detection.inference import Detector, load_detector, model_digest
-from clothret.detection.model import GarmentRCNN, ModelConfig, build_model, save_model
+from clothret.detection.model import GarmentRCNN, build_model, save_model
 from clothret.detection.plain import PlainDetector
 from clothret.errors import NotFoundError
 from clothret.imaging.masks import rle_decode
+from tests.networks import SMALL
 
-TINY = ModelConfig(
-    scheme="df2",
-    backbone="narrow",
-    widths=(16, 16, 32, 32),
-    weights_backbone="none",
-    fpn_channels=16,
-    fpn_levels=(3, 5),
-    rpn_first_level=3,
-    min_size=128,
-    max_size=160,
-    anchor_sizes=(24, 48, 96, 128),
-    box_head=32,
-    mask_channels=(16,),
-)
+TINY = replace(SMALL, scheme="df2", min_size=128, max_size=160)
 CPU = torch.device("cpu")
 
 

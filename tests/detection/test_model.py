@@ -12,32 +12,13 @@ from torchvision.models.detection.image_list import ImageList
 
 from clothret.detection.model import ModelConfig, build_model, load_model, save_model, start_from
 from clothret.errors import ArtifactError, NotFoundError
-
-TINY = ModelConfig(
-    backbone="narrow",
-    widths=(8, 8, 16, 16),
-    weights_backbone="none",
-    trainable_layers=5,
-    fpn_channels=16,
-    fpn_levels=(3, 5),
-    rpn_first_level=3,
-    min_size=64,
-    max_size=64,
-    anchor_sizes=(16, 32, 48, 64),
-    anchor_ratios=(1.0, 2.0),
-    rpn_samples=32,
-    proposals_train=50,
-    proposals_test=30,
-    box_samples=16,
-    box_head=32,
-    mask_channels=(16,),
-)
+from tests.networks import LEARNER
 
 SHARED = replace(
-    TINY, train_categories=True, shared_regression=True, semantic=True, fpn_levels=(2, 5)
+    LEARNER, train_categories=True, shared_regression=True, semantic=True, fpn_levels=(2, 5)
 )
 
-NORMED = replace(TINY, head_norm=True)
+NORMED = replace(LEARNER, head_norm=True)
 
 
 def batch(count: int = 2, garments: int = 1) -> tuple[torch.Tensor, list[dict[str, torch.Tensor]]]:
@@ -59,7 +40,7 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.mark.parametrize("config", [TINY, SHARED, NORMED], ids=["plain", "shared", "normed"])
+@pytest.mark.parametrize("config", [LEARNER, SHARED, NORMED], ids=["plain", "shared", "normed"])
 @pytest.mark.parametrize("garments", [0, 1, 3])
 def test_losses_are_finite_and_reach_every_parameter(config: ModelConfig, garments: int) -> None:
     model = build_model(config)
@@ -75,7 +56,7 @@ def test_losses_are_finite_and_reach_every_parameter(config: ModelConfig, garmen
 
 def test_answers_have_torchvisions_form_and_the_schemes_labels() -> None:
     pictures = [torch.rand(3, 90, 60), torch.rand(3, 50, 70)]
-    for config, most in ((TINY, 1), (SHARED, 1), (replace(SHARED, scheme="df2"), 13)):
+    for config, most in ((LEARNER, 1), (SHARED, 1), (replace(SHARED, scheme="df2"), 13)):
         model = build_model(config).eval()
         model.roi_heads.score_thresh = 0.0
         with torch.no_grad():
@@ -139,7 +120,7 @@ def test_semantic_targets_are_read_at_the_cells_centers() -> None:
 
 
 def test_losses_are_torchvisions_where_all_garments_are_drawn() -> None:
-    model = build_model(TINY)
+    model = build_model(LEARNER)
     images, targets = batch(garments=2)
     torch.manual_seed(1)
     ours = model(images, targets)
@@ -153,7 +134,7 @@ def test_losses_are_torchvisions_where_all_garments_are_drawn() -> None:
 
 @pytest.mark.parametrize(("samples", "most"), [(0, 4), (3, 3)])
 def test_the_mask_loss_takes_so_many_garments_of_an_image(samples: int, most: int) -> None:
-    model = build_model(replace(TINY, mask_samples=samples))
+    model = build_model(replace(LEARNER, mask_samples=samples))
     seen: list[int] = []
     model.roi_heads.mask_head.register_forward_pre_hook(
         lambda _, inputs: seen.append(len(inputs[0]))
@@ -163,7 +144,7 @@ def test_the_mask_loss_takes_so_many_garments_of_an_image(samples: int, most: in
 
 
 def test_training_refuses_other_inputs() -> None:
-    model = build_model(TINY)
+    model = build_model(LEARNER)
     with pytest.raises(ValueError, match="training takes images"):
         model([torch.rand(3, 64, 64)], [])
 
@@ -206,7 +187,7 @@ def test_weights_that_cannot_be_had_are_named(
     with pytest.raises(NotFoundError, match="expected 'imagenet', 'none' or a file"):
         build_model(ModelConfig(weights_backbone=str(tmp_path / "no.pt")))
     with pytest.raises(NotFoundError, match="none exist for the narrow network"):
-        build_model(replace(TINY, weights_backbone="imagenet"))
+        build_model(replace(LEARNER, weights_backbone="imagenet"))
     torch.save({"other": torch.zeros(1)}, tmp_path / "other.pt")
     with pytest.raises(ArtifactError, match="are missing"):
         build_model(ModelConfig(weights_backbone=str(tmp_path / "other.pt")))
@@ -215,7 +196,7 @@ def test_weights_that_cannot_be_had_are_named(
 def test_configurations_check_themselves_and_survive_json() -> None:
     assert ModelConfig.from_dict(json.loads(json.dumps(SHARED.to_dict()))) == SHARED
     with pytest.raises(ValueError, match=r"anchor_sizes.*trainable_layers"):
-        replace(TINY, anchor_sizes=(16, 32), trainable_layers=7)
+        replace(LEARNER, anchor_sizes=(16, 32), trainable_layers=7)
 
 
 def test_a_saved_model_answers_the_same(tmp_path: Path) -> None:
@@ -235,17 +216,17 @@ def test_a_model_of_thirteen_categories_answers_in_either_scheme(tmp_path: Path)
     save_model(tmp_path / "shared", build_model(SHARED).state_dict(), SHARED)
     _, config = load_model(tmp_path / "shared", scheme="df2")
     assert config.scheme == "df2"
-    save_model(tmp_path / "plain", build_model(TINY).state_dict(), TINY)
+    save_model(tmp_path / "plain", build_model(LEARNER).state_dict(), LEARNER)
     with pytest.raises(ArtifactError, match="trained for 'binary', cannot answer as 'df2'"):
         load_model(tmp_path / "plain", scheme="df2")
 
 
 def test_a_network_starts_from_what_fits_of_another(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    binary = build_model(TINY)
-    save_model(tmp_path, binary.state_dict(), TINY)
+    binary = build_model(LEARNER)
+    save_model(tmp_path, binary.state_dict(), LEARNER)
     torch.manual_seed(2)
-    larger = build_model(replace(TINY, scheme="df2", min_size=96, max_size=96, mask_pool=20))
+    larger = build_model(replace(LEARNER, scheme="df2", min_size=96, max_size=96, mask_pool=20))
     before = {name: value.clone() for name, value in larger.state_dict().items()}
     kept = start_from(larger, tmp_path)
     assert kept
@@ -253,7 +234,7 @@ def test_a_network_starts_from_what_fits_of_another(tmp_path: Path) -> None:
     for name, value in larger.state_dict().items():
         expected = before[name] if name in kept else binary.state_dict()[name]
         assert torch.equal(value, expected), name
-    other = build_model(replace(TINY, widths=tuple(2 * width for width in TINY.widths)))
+    other = build_model(replace(LEARNER, widths=tuple(2 * width for width in LEARNER.widths)))
     with pytest.raises(ArtifactError, match="expected weights for this network's backbone"):
         start_from(other, tmp_path)
     with pytest.raises(NotFoundError, match="is missing"):
@@ -263,11 +244,11 @@ def test_a_network_starts_from_what_fits_of_another(tmp_path: Path) -> None:
 def test_damaged_models_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="is missing"):
         load_model(tmp_path)
-    save_model(tmp_path, build_model(TINY).state_dict(), TINY)
+    save_model(tmp_path, build_model(LEARNER).state_dict(), LEARNER)
     whole = (tmp_path / "model.pt").read_bytes()
     (tmp_path / "model.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ArtifactError, match="cannot be read"):
         load_model(tmp_path)
-    save_model(tmp_path, build_model(SHARED).state_dict(), TINY)
+    save_model(tmp_path, build_model(SHARED).state_dict(), LEARNER)
     with pytest.raises(ArtifactError, match=r"weights do not fit config\.json"):
         load_model(tmp_path)

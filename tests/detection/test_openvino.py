@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +15,12 @@ import torch
 
 from clothret.detection.exported import exported, read_export, write_export
 from clothret.detection.inference import load_detector, model_digest
-from clothret.detection.model import ModelConfig, build_model, save_model
+from clothret.detection.model import build_model, save_model
 from clothret.errors import ArtifactError, NotFoundError, StorageError
 from clothret.imaging.masks import rle_iou
+from tests.networks import SMALL
 
-TINY = ModelConfig(
-    backbone="narrow",
-    widths=(16, 16, 32, 32),
-    weights_backbone="none",
-    fpn_channels=16,
-    fpn_levels=(3, 5),
-    rpn_first_level=3,
-    min_size=128,
-    max_size=160,
-    anchor_sizes=(24, 48, 96, 128),
-    box_head=32,
-    mask_channels=(16,),
-)
+TINY = replace(SMALL, min_size=128, max_size=160)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import torch
 
 from clothret.detection.curves import read_metrics
 from clothret.detection.launch import launch
-from clothret.detection.model import ModelConfig, load_model
+from clothret.detection.model import load_model
 from clothret.detection.presets import TrainConfig
 from clothret.detection.ranks import Ranks
 from clothret.detection.spec import TrainSpec
@@ -25,26 +25,8 @@ from clothret.detection.trainer import Trainer
 from clothret.errors import ArtifactError, InputError, TrainingDivergedError
 from clothret.types import Annotations
 from clothret.types.arrow import read_annotations
+from tests.networks import LEARNER
 
-MODEL = ModelConfig(
-    backbone="narrow",
-    widths=(8, 8, 16, 16),
-    weights_backbone="none",
-    trainable_layers=5,
-    fpn_channels=16,
-    fpn_levels=(3, 5),
-    rpn_first_level=3,
-    min_size=64,
-    max_size=64,
-    anchor_sizes=(16, 32, 48, 64),
-    anchor_ratios=(1.0, 2.0),
-    rpn_samples=32,
-    proposals_train=50,
-    proposals_test=30,
-    box_samples=16,
-    box_head=32,
-    mask_channels=(16,),
-)
 RECIPE = TrainConfig(
     steps=12, batch=2, evaluate_every=0, log_every=4, ema=0.9, clip=10.0, checkpoint_minutes=0.0
 )
@@ -66,7 +48,7 @@ def splits(data: Path) -> dict[str, Annotations]:
 def make_spec(data: Path, out: Path, **changes: Any) -> TrainSpec:
     files = {name: data / "annotations" / f"{name}.arrow" for name in ("train", "validation")}
     resume = changes.pop("resume", False)
-    return TrainSpec(files, MODEL, replace(RECIPE, **changes), out, resume=resume)
+    return TrainSpec(files, LEARNER, replace(RECIPE, **changes), out, resume=resume)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -104,7 +86,7 @@ def test_a_training_leaves_a_model_metrics_and_curves(
 ) -> None:
     events: list[dict[str, Any]] = []
     recipe = replace(RECIPE, evaluate_every=1, steps=8)
-    result = train(splits, MODEL, recipe, tmp_path / "run", on_event=events.append)
+    result = train(splits, LEARNER, recipe, tmp_path / "run", on_event=events.append)
     assert (result.steps, result.finished, result.skipped) == (8, True, 0)
     assert result.epochs == pytest.approx(8 / 6)
     assert set(result.best) >= {"bbox/AP", "segm/AP", "step"}
@@ -115,7 +97,7 @@ def test_a_training_leaves_a_model_metrics_and_curves(
     assert read_metrics(tmp_path / "run" / "metrics.jsonl") == events
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     model, config = load_model(tmp_path / "run")
-    assert config == MODEL
+    assert config == LEARNER
     assert sum(p.numel() for p in model.parameters()) == events[0]["parameters"]
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
     saved = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -125,7 +107,7 @@ def test_a_training_leaves_a_model_metrics_and_curves(
 def test_learning_happens(splits: dict[str, Annotations], tmp_path: Path) -> None:
     """Bright shapes on dark noise are found in a few hundred images."""
     recipe = replace(RECIPE, steps=120, lr=3e-3, checkpoint_minutes=10.0, bfloat16=False)
-    result = train(splits, MODEL, recipe, tmp_path / "run", on_event=lambda event: None)
+    result = train(splits, LEARNER, recipe, tmp_path / "run", on_event=lambda event: None)
     assert result.best["bbox/AP50"] > 0.25
 
 
@@ -146,7 +128,7 @@ def test_a_run_without_validation_keeps_the_last_weights(
     splits: dict[str, Annotations], tmp_path: Path
 ) -> None:
     only = {"train": splits["train"]}
-    result = train(only, MODEL, replace(RECIPE, steps=2), tmp_path, on_event=lambda event: None)
+    result = train(only, LEARNER, replace(RECIPE, steps=2), tmp_path, on_event=lambda event: None)
     assert result.best == {}
     assert (tmp_path / "model.pt").exists()
 
@@ -157,7 +139,7 @@ def test_accumulated_steps_see_the_same_images(
     """Two passes of two images count as a step of four; all losses arrive."""
     recipe = replace(RECIPE, steps=3, accumulate=2)
     events: list[dict[str, Any]] = []
-    result = train(splits, MODEL, recipe, tmp_path, on_event=events.append)
+    result = train(splits, LEARNER, recipe, tmp_path, on_event=events.append)
     assert result.epochs == pytest.approx(1.0)
     assert all(event["loss"] > 0 for event in events if event["event"] == "step")
 
@@ -166,14 +148,14 @@ def test_nothing_to_train_on_and_taken_folders_are_refused(
     splits: dict[str, Annotations], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="expected a 'train' split"):
-        train({}, MODEL, RECIPE, tmp_path, on_event=print)
+        train({}, LEARNER, RECIPE, tmp_path, on_event=print)
     run = tmp_path / "run"
     short = replace(RECIPE, steps=2)
-    train(splits, MODEL, short, run, on_event=lambda event: None)
+    train(splits, LEARNER, short, run, on_event=lambda event: None)
     with pytest.raises(InputError, match="holds checkpoints of a run"):
-        train(splits, MODEL, short, run, on_event=print)
+        train(splits, LEARNER, short, run, on_event=print)
     with pytest.raises(ArtifactError, match=r"another run: train\.lr was 0\.001, now 0\.5"):
-        train(splits, MODEL, replace(short, lr=0.5), run, on_event=print, resume=True)
+        train(splits, LEARNER, replace(short, lr=0.5), run, on_event=print, resume=True)
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_images(
@@ -183,7 +165,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_images(
     with pytest.raises(
         TrainingDivergedError, match=r"step \d+: .*not finite on images \[\d+, \d+\]"
     ):
-        train(splits, MODEL, wild, tmp_path / "stop", on_event=lambda event: None)
+        train(splits, LEARNER, wild, tmp_path / "stop", on_event=lambda event: None)
 
 
 def test_or_is_skipped_and_counted_but_not_for_ever(
@@ -192,7 +174,7 @@ def test_or_is_skipped_and_counted_but_not_for_ever(
     wild = replace(RECIPE, lr=1e30, warmup=0.0, clip=0.0, non_finite="skip", max_skipped=3)
     events: list[dict[str, Any]] = []
     with pytest.raises(TrainingDivergedError):
-        train(splits, MODEL, wild, tmp_path / "skip", on_event=events.append)
+        train(splits, LEARNER, wild, tmp_path / "skip", on_event=events.append)
     skipped = [event for event in events if event["event"] == "skipped"]
     assert len(skipped) == 3
     assert all(event["images"] for event in skipped)
@@ -203,13 +185,13 @@ def test_killed_at_any_step_and_resumed_ends_in_the_same_bits(
     data: Path, splits: dict[str, Annotations], tmp_path: Path
 ) -> None:
     whole = tmp_path / "whole"
-    train(splits, MODEL, RECIPE, whole, on_event=lambda event: None)
+    train(splits, LEARNER, RECIPE, whole, on_event=lambda event: None)
     spec = make_spec(data, tmp_path / "killed")
     with start(spec) as child:
         wait_for_checkpoint(child, spec.out, 5)
         child.kill()
     assert not (spec.out / "model.pt").exists()
-    train(splits, MODEL, RECIPE, spec.out, on_event=lambda event: None, resume=True)
+    train(splits, LEARNER, RECIPE, spec.out, on_event=lambda event: None, resume=True)
     assert_same_weights(whole, spec.out)
     steps = [e["step"] for e in read_metrics(spec.out / "metrics.jsonl") if e["event"] == "step"]
     assert steps == sorted(set(steps))
@@ -224,7 +206,7 @@ def test_a_resumed_run_keeps_its_precision(
         monkeypatch.setattr("clothret.detection.trainer.best_precision", lambda device: fastest)
         return Trainer(
             splits["train"],
-            MODEL,
+            LEARNER,
             replace(RECIPE, bfloat16=wanted),
             tmp_path,
             Ranks(0, 1, torch.device("cpu")),

@@ -42,28 +42,16 @@ def segmented(
     import torch
 
     from clothret.catalog import reindex
-    from clothret.detection.model import ModelConfig, build_model, save_model
+    from clothret.detection.model import build_model, save_model
     from clothret.lake.models import ModelRegistry
     from clothret.lake.storage import open_storage
+    from tests.networks import SMALL
 
     folder = tmp_path_factory.mktemp("segmented")
-    config = ModelConfig(
-        backbone="narrow",
-        widths=(16, 16, 32, 32),
-        weights_backbone="none",
-        fpn_channels=16,
-        fpn_levels=(3, 5),
-        rpn_first_level=3,
-        min_size=96,
-        max_size=128,
-        anchor_sizes=(24, 48, 96, 128),
-        box_head=32,
-        mask_channels=(16,),
-    )
     torch.manual_seed(0)
-    model = build_model(config).eval()
+    model = build_model(SMALL).eval()
     model.roi_heads.box_predictor.cls_score.weight.data *= 20
-    save_model(folder / "model", model.state_dict(), config)
+    save_model(folder / "model", model.state_dict(), SMALL)
     source = make_shop(folder / "source", 6, 3)
     settings = Settings.load(
         lake=str(folder / "lake"),
