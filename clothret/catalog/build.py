@@ -3,6 +3,7 @@
 import io
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -229,11 +230,13 @@ def _tables(lake: Storage, plan: Plan, layout: Layout) -> Generation:
     metadata = _metadata(lake, plan, layout, pictures, owner)
     images = _images(plan, layout, slots, pictures)
     segments = _with_deletions(lake, plan, layout, owner)
-    tables = {
-        "metadata": _store(lake, plan, "metadata", ".arrow", _arrow_bytes(metadata)),
-        "images": _store(lake, plan, "images", ".parquet", _parquet_bytes(images)),
-        "items": _store(lake, plan, "items", ".parquet", _parquet_bytes(plan.items)),
-    }
+    with ThreadPoolExecutor(3) as pool:
+        stored = {
+            "metadata": pool.submit(_store_arrow, lake, plan, "metadata", metadata),
+            "images": pool.submit(_store_parquet, lake, plan, "images", images),
+            "items": pool.submit(_store_parquet, lake, plan, "items", plan.items),
+        }
+        tables = {name: table.result() for name, table in stored.items()}
     failed = sum(reason is not None for reason in plan.failure)
     garments = sum(s.garments - s.deleted_garments for s in segments)
     before = plan.before
@@ -320,17 +323,17 @@ def _store(lake: Storage, plan: Plan, folder: str, suffix: str, data: bytes) -> 
     return FileRef(path, digest, len(data))
 
 
-def _arrow_bytes(table: pa.Table) -> bytes:
-    """An uncompressed Arrow file: readers map it and read what they need."""
+def _store_arrow(lake: Storage, plan: Plan, folder: str, table: pa.Table) -> FileRef:
+    """As an uncompressed Arrow file: readers map it and read what they need."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    return _store(lake, plan, folder, ".arrow", sink.getvalue().to_pybytes())
 
 
-def _parquet_bytes(table: pa.Table) -> bytes:
+def _store_parquet(lake: Storage, plan: Plan, folder: str, table: pa.Table) -> FileRef:
     sink = io.BytesIO()
     # Ids and digests are all different: looking for repeats among them costs a third more.
     repeated = [name for name in table.column_names if name not in ALL_DIFFERENT]
     pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=repeated)
-    return sink.getvalue()
+    return _store(lake, plan, folder, ".parquet", sink.getvalue())
