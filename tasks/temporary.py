@@ -41,7 +41,7 @@ def start_temporary_server() -> str:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         api = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
         server = subprocess.Popen(
-            [sys.executable, "-m", "tasks.temporary", str(listening.fileno())],
+            [sys.executable, "-P", "-m", "tasks.temporary", str(listening.fileno())],
             env=child_environment() | ENVIRONMENT,
             pass_fds=[listening.fileno()],
             stdin=subprocess.DEVNULL,
