@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import httpx
 
@@ -57,11 +58,9 @@ def _wait(api: str, server: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < until:
         if server.poll() is not None:
             raise ClothretError(f"Prefect's temporary server ended with code {server.returncode}")
-        try:
+        with suppress(httpx.TransportError):  # it listens, but does not answer yet
             if httpx.get(f"{api}/health", timeout=1.0).status_code == 200:
                 return
-        except httpx.TransportError:
-            pass  # it listens, but does not answer yet
         time.sleep(0.05)
     raise ClothretError(f"Prefect's temporary server did not come up within {SECONDS:.0f} s")
 
