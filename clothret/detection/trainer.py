@@ -106,8 +106,9 @@ class Trainer:
         ranks.broadcast(self.model)
         self.optimizer = build_optimizer(self.model, config)
         self.average = AveragedWeights(self.model, config.ema) if config.ema else None
-        fastest = ranks.gather(best_precision(ranks.device))[0]
-        self.bfloat16 = config.bfloat16 and fastest == "bfloat16"
+        self.bfloat16 = (
+            config.bfloat16 and ranks.gather(best_precision(ranks.device))[0] == "bfloat16"
+        )
         self.step = 0
         self.skipped = 0
         self.skipped_in_a_row = 0
