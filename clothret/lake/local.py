@@ -18,7 +18,7 @@ from clothret.errors import ConflictError, NotFoundError, StorageError
 from clothret.lake.storage import Entry, Storage, Token, check_path
 
 UNFINISHED = ".unfinished-"
-"""Prefix of the names of files being written; a killed writer leaves one behind."""
+"""Prefix of the names of files being written; a killed writer's is taken over by the next one."""
 
 LOCK_SUFFIX = ".lock~"
 """Suffix of the empty files that `compare_and_swap` locks; they are never removed."""
@@ -160,16 +160,17 @@ class LocalStorage(Storage):
     def _replace(self, path: str, write: Callable[[BinaryIO], object]) -> None:
         target = self._path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f"{UNFINISHED}{os.getpid()}-{uuid.uuid4().hex}")
-        try:
-            with open(beside, "xb") as file:
+        beside = target.with_name(f"{UNFINISHED}{target.name}")
+        with _open_own(beside) as file:
+            try:
+                file.truncate(0)  # of what a killed writer left
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, target)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+                os.replace(beside, target)
+            except BaseException:
+                beside.unlink(missing_ok=True)
+                raise
         sync_folder(target.parent)
 
     @contextlib.contextmanager
@@ -198,6 +199,24 @@ def _is_inside(path: str, root: str) -> bool:
 
 def _version(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _open_own(beside: Path) -> BinaryIO:
+    """The file for writing, locked against other writers until it is closed.
+
+    The writer before us may rename or remove it while we wait for the lock: then a new one.
+    """
+    while True:
+        file = open(beside, "ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), beside.stat()):
+                    return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

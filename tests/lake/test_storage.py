@@ -2,8 +2,12 @@
 
 import os
 import pickle
+import signal
+import subprocess
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,6 +145,35 @@ def test_unfinished_writes_are_hidden_and_removed(tmp_path: Path) -> None:
     assert storage.delete_unfinished("", older_than=-1) == ["d/.unfinished-77-left"]
 
 
+def test_the_next_writer_takes_over_what_a_killed_one_left(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path)
+    program = (
+        "import os, sys; from clothret.lake.local import LocalStorage, UNFINISHED\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "LocalStorage(sys.argv[1]).write_bytes('d/x', b'longer than what follows')"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert [file.name for file in (tmp_path / "d").iterdir()] == [".unfinished-x"]
+    storage.write_bytes("d/x", b"new")
+    assert [file.name for file in (tmp_path / "d").iterdir()] == ["x"]
+    assert storage.read_bytes("d/x") == b"new"
+
+
+def test_writers_of_one_path_follow_each_other(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path)
+    values = [bytes([n]) * 2**16 for n in range(8)]
+
+    def write(value: bytes) -> None:
+        for _ in range(25):
+            storage.write_bytes("x", value)
+            assert storage.read_bytes("x") in values
+
+    with ThreadPoolExecutor(len(values)) as pool:
+        list(pool.map(write, values))
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
 def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"s")
     inside = tmp_path / "in"
@@ -169,7 +202,6 @@ def test_a_full_disk_keeps_the_old_bytes(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:  # the limit must not outlive this test
         import resource
-        import signal
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
