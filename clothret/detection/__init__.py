@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from clothret.detection.inference import Detector, load_detector
     from clothret.detection.plain import PlainDetector
 
-CODE = "2"
+CODE = "3"
 """Changes when the same model would answer otherwise; part of every detector's digest."""
 
 __all__ = ["CODE", "Detector", "EvaluationReport", "PlainDetector", "evaluate", "load_detector"]

@@ -1,18 +1,21 @@
 """How pictures enter a detector's network, and how what it finds there comes out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clothret.imaging.masks import paste_to_rle, rle_area
+from clothret.imaging.masks import paste_to_rle, rle_area, rle_iou
 from clothret.types import Detections
 
 STRIDE = 32
 """Sides of what a network sees are multiples of this."""
+
+MASK_OVERLAP = 0.5
+"""Intersection over union beyond which two masks of merged categories are one garment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,14 @@ class Found:
         scores: (N,) float32, falling.
         labels: (N,) int64, from 1.
         grids: (N, M, M) float32 in [0, 1], the mask of each garment within its box.
+        merged: the labels are categories that the answer does not name.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
     grids: NDArray[np.float32]
+    merged: bool = False
 
     @classmethod
     def nothing(cls) -> Self:
@@ -98,7 +103,9 @@ def found_to_detections(
 ) -> Detections:
     """`found` in the pixels of a picture of `size`, which entered the network as `entered`.
 
-    A garment without a pixel, or with a box without an area, is left out.
+    A garment without a pixel, or with a box without an area, is left out. Where categories are
+    merged, boxes of different ones were left alone (a jacket and the shirt below it share one);
+    of those whose masks are the same thing, the best stays.
     """
     ratio = np.array([size[1] / entered[1], size[0] / entered[0]] * 2, np.float32)
     limit = np.array([size[1], size[0]] * 2, np.float32)
@@ -109,4 +116,16 @@ def found_to_detections(
     whole = Detections(size, boxes, found.scores, found.labels, rles)
     sides = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     filled = np.array([rle_area(rle, size) > 0 for rle in rles], bool)
-    return whole.select(sides & filled)
+    kept = whole.select(sides & filled)
+    return _merge(kept) if found.merged else kept
+
+
+def _merge(found: Detections) -> Detections:
+    """One category, no mask twice."""
+    overlaps = rle_iou(found.rles, found.rles, found.size)
+    kept: list[int] = []
+    for row in range(len(found)):
+        if not (overlaps[row, kept] > MASK_OVERLAP).any():
+            kept.append(row)
+    chosen = found.select(kept)
+    return replace(chosen, labels=np.ones_like(chosen.labels))

@@ -26,7 +26,7 @@ from clothret.types import Scheme
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Rises when the folder's files are written otherwise."""
 NAMES = ("pyramid", "boxes", "masks")
 INT8_FOLDER = "openvino-int8"
@@ -40,6 +40,7 @@ class Plan:
 
     Attributes:
         scheme: what labels mean.
+        merged: the network knows the thirteen categories and answers as binary.
         entry: how pictures enter.
         strides: of the pyramid's levels, finest first; the last one is only proposed from.
         anchors: (levels, shapes, 4), boxes around the origin at each level that proposes.
@@ -52,6 +53,7 @@ class Plan:
     """
 
     scheme: Scheme
+    merged: bool
     entry: Entry
     strides: tuple[int, ...]
     anchors: tuple[tuple[tuple[float, ...], ...], ...]

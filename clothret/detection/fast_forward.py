@@ -32,8 +32,10 @@ from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import FrozenBatchNorm2d
 
 from clothret.detection.entry import Entry, Found, to_batch
+from clothret.detection.regions import select_garments
 
 PROPOSALS = 100
+Garments = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +155,10 @@ class FastForward:
         self.entry = entry_of(model)
         self.rpn = copy.copy(model.rpn)
         self.rpn._post_nms_top_n = {"training": proposals, "testing": proposals}
-        self.roi = copy.copy(model.roi_heads)
-        self.roi.score_thresh = score_threshold
-        self.roi.detections_per_img = max_garments
+        self.roi = model.roi_heads
+        self.merged: bool = getattr(model, "merged", False)
+        self.score_threshold = score_threshold
+        self.max_garments = max_garments
 
     @torch.inference_mode()
     def __call__(self, entered: list[NDArray[np.float32]]) -> list[Found]:
@@ -166,13 +169,19 @@ class FastForward:
         proposals = self._propose(batch, sizes, logits, deltas)
         pooled = self.roi.box_roi_pool(features, proposals, sizes)
         classes, regression = self.pieces.boxes(pooled)
-        boxes, scores, labels = self.roi.postprocess_detections(
-            classes, regression, proposals, sizes
-        )
-        grids = self._grids(features, boxes, labels, sizes)
+        counts = [len(regions) for regions in proposals]
+        chosen = [
+            self._select(*region, size)
+            for region, size in zip(
+                zip(classes.split(counts), regression.split(counts), proposals, strict=True),
+                sizes,
+                strict=True,
+            )
+        ]
+        grids = self._grids(features, chosen, sizes)
         return [
-            Found(b.cpu().numpy(), s.cpu().numpy(), n.cpu().numpy(), g)
-            for b, s, n, g in zip(boxes, scores, labels, grids, strict=True)
+            Found(*garments, grid, self.merged)
+            for garments, grid in zip(chosen, grids, strict=True)
         ]
 
     def _propose(
@@ -188,16 +197,31 @@ class FastForward:
         boxes = self.rpn.box_coder.decode(regression, anchors).view(len(sizes), -1, 4)
         return self.rpn.filter_proposals(boxes, objectness, sizes, per_level)[0]
 
+    def _select(
+        self, logits: Tensor, deltas: Tensor, proposals: Tensor, size: tuple[int, int]
+    ) -> Garments:
+        return select_garments(
+            logits.cpu().numpy(),
+            deltas.cpu().numpy(),
+            proposals.cpu().numpy(),
+            size,
+            weights=self.roi.box_coder.weights,
+            threshold=self.score_threshold,
+            overlap=self.roi.nms_thresh,
+            limit=self.max_garments,
+            merged=self.merged,
+        )
+
     def _grids(
         self,
         features: OrderedDict[str, Tensor],
-        boxes: list[Tensor],
-        labels: list[Tensor],
+        chosen: list[Garments],
         sizes: list[tuple[int, int]],
     ) -> list[NDArray[np.float32]]:
-        every = torch.cat(labels)
-        if not len(every):
+        labels = np.concatenate([labels for _, _, labels in chosen])
+        if not len(labels):
             return [np.zeros((0, 1, 1), np.float32) for _ in sizes]
+        boxes = [torch.from_numpy(boxes).to(self.device) for boxes, _, _ in chosen]
         logits = self.pieces.masks(self.roi.mask_roi_pool(features, boxes, sizes))
-        own = logits[torch.arange(len(every), device=logits.device), every].sigmoid()
-        return [grid.cpu().numpy() for grid in own.split([len(label) for label in labels])]
+        own = logits[torch.arange(len(labels)), torch.from_numpy(labels)].sigmoid()
+        return [grid.cpu().numpy() for grid in own.split([len(found) for found in boxes])]

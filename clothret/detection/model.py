@@ -5,9 +5,9 @@ Three things differ from `torchvision.models.detection.maskrcnn_resnet*_fpn`:
 - Outputs of the RPN head and of the predictors are float32 whatever the autocast. torchvision's
   `BoxCoder` casts the anchors to the type of the deltas; in bfloat16 that rounds coordinates of
   300 px to steps of 2.
-- Box deltas and masks can be shared by all categories, so that rare ones borrow from the rest,
-  and a network trained on thirteen categories can answer as a binary one: the garment's logit is
-  the log-sum-exp of the thirteen.
+- Box deltas can be shared by all categories, and masks but for a learned difference, so that rare
+  ones borrow from the rest. A network trained on thirteen categories can answer as a binary one:
+  `regions.select_garments` adds up the scores.
 - A head on the finest level can learn the category of every pixel during training. Dense
   supervision is what a network from scratch lacks most when photographs are few.
 
@@ -70,6 +70,8 @@ class ModelConfig:
         mask_channels: of the mask head's convolutions, one after the other.
         roi_samples: of the features per cell and axis where proposals are pooled.
         mask_pool: side of the grid that the mask head sees; its answer has twice the side.
+        mask_finest: pool masks from the finest level alone, whatever the garment's size.
+        mask_categories: a mask per category, each the shared one plus a learned difference.
         head_norm: norms in the pyramid, the box head and the mask head: from scratch, heads
             learn two to three times faster with them.
         shared_regression: one set of box deltas and one mask for all categories.
@@ -99,6 +101,8 @@ class ModelConfig:
     mask_channels: tuple[int, ...] = (256, 256, 256, 256)
     roi_samples: int = 2
     mask_pool: int = 14
+    mask_finest: bool = False
+    mask_categories: bool = False
     head_norm: bool = False
     shared_regression: bool = False
     semantic: bool = False
@@ -165,27 +169,23 @@ class LevelRPN(RegionProposalNetwork):
 
 
 class BoxPredictor(FastRCNNPredictor):
-    """Category logits and box deltas in float32; see `shared` and `merged`.
+    """Category logits and box deltas in float32; one set of deltas for all where `shared`.
 
     Args:
         channels: of the incoming vectors.
         classes: with the background.
         shared: one set of deltas for all categories.
-        merged: outside training, answer two classes: background and garment.
     """
 
-    def __init__(self, channels: int, classes: int, *, shared: bool, merged: bool) -> None:
+    def __init__(self, channels: int, classes: int, *, shared: bool) -> None:
         super().__init__(channels, classes)
-        self.shared, self.merged = shared, merged
+        self.shared = shared
         if shared:
             self.bbox_pred = nn.Linear(channels, 4)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         logits, deltas = super().forward(x)
         logits, deltas = logits.float(), deltas.float()
-        if self.merged and not self.training:
-            garment = torch.logsumexp(logits[:, 1:], dim=1, keepdim=True)
-            logits = torch.cat([logits[:, :1], garment], dim=1)
         return logits, deltas.repeat(1, logits.shape[1]) if self.shared else deltas
 
 
@@ -203,24 +203,54 @@ class BoxHead(TwoMLPHead):
 
 
 class MaskPredictor(MaskRCNNPredictor):
-    """Mask logits in float32; one mask for all categories where `shared`."""
+    """Mask logits in float32; see `shared` and `own`.
 
-    def __init__(self, channels: int, width: int, classes: int, *, shared: bool) -> None:
+    Args:
+        channels: of the incoming grids.
+        width: of the hidden grids.
+        classes: with the background.
+        shared: one mask for all categories.
+        own: where `shared`, each category's mask differs from that one by what a layer that
+            starts at zero has learned.
+    """
+
+    def __init__(
+        self, channels: int, width: int, classes: int, *, shared: bool, own: bool = False
+    ) -> None:
         super().__init__(channels, width, 1 if shared else classes)
         self.classes = classes if shared else None
+        self.own = nn.Conv2d(width, classes, 1) if shared and own else None
+        if self.own is not None:
+            nn.init.zeros_(self.own.weight)
+            nn.init.zeros_(self.own.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits = super().forward(x).float()
+        hidden = self.relu(self.conv5_mask(x))
+        logits = self.mask_fcn_logits(hidden).float()
+        if self.own is not None:
+            return logits + self.own(hidden).float()
         return logits if self.classes is None else logits.expand(-1, self.classes, -1, -1)
 
 
 class GarmentRCNN(MaskRCNN):
-    """Mask R-CNN with an optional per-pixel category loss while training."""
+    """Mask R-CNN with an optional per-pixel category loss while training.
+
+    Attributes:
+        merged: it knows the thirteen categories and is to answer as binary. Calling it still
+            gives what it knows; `FastForward` merges.
+    """
 
     def __init__(
-        self, backbone: Backbone, semantic_classes: int, mask_samples: int, **arguments: Any
+        self,
+        backbone: Backbone,
+        semantic_classes: int,
+        mask_samples: int,
+        *,
+        merged: bool,
+        **arguments: Any,
     ) -> None:
         super().__init__(backbone, **arguments)
+        self.merged = merged
         self.mask_samples = mask_samples
         self.semantic = (
             nn.Conv2d(backbone.out_channels, semantic_classes, 1) if semantic_classes else None
@@ -333,7 +363,6 @@ def build_model(config: ModelConfig, *, load_backbone: bool = True) -> GarmentRC
         load=load_backbone,
     )
     classes = 14 if config.train_scheme == "df2" else 2
-    merged = config.train_categories and config.scheme == "binary"
     channels = config.fpn_channels
     names = backbone.level_names
     pooled = 7
@@ -342,6 +371,7 @@ def build_model(config: ModelConfig, *, load_backbone: bool = True) -> GarmentRC
         backbone,
         semantic_classes=len(DF2_CATEGORIES) + 1 if config.semantic else 0,
         mask_samples=config.mask_samples,
+        merged=config.train_categories and config.scheme == "binary",
         min_size=config.min_size,
         max_size=config.max_size,
         rpn_anchor_generator=_anchors(config),
@@ -350,12 +380,12 @@ def build_model(config: ModelConfig, *, load_backbone: bool = True) -> GarmentRC
             _rpn_levels(config, names)[:-1], pooled, sampling_ratio=config.roi_samples
         ),
         box_head=head(channels * pooled**2, config.box_head),
-        box_predictor=BoxPredictor(
-            config.box_head, classes, shared=config.shared_regression, merged=merged
-        ),
+        box_predictor=BoxPredictor(config.box_head, classes, shared=config.shared_regression),
         box_batch_size_per_image=config.box_samples,
         mask_roi_pool=MultiScaleRoIAlign(
-            names[:-1], config.mask_pool, sampling_ratio=config.roi_samples
+            names[:1] if config.mask_finest else names[:-1],
+            config.mask_pool,
+            sampling_ratio=config.roi_samples,
         ),
         mask_head=MaskRCNNHeads(
             channels,
@@ -368,6 +398,7 @@ def build_model(config: ModelConfig, *, load_backbone: bool = True) -> GarmentRC
             config.mask_channels[-1],
             classes,
             shared=config.shared_regression,
+            own=config.mask_categories,
         ),
     )
     model.rpn = _level_rpn(model.rpn, config, names)

@@ -113,6 +113,7 @@ def _plan(model: GarmentRCNN, config: ModelConfig) -> Plan:
     first = config.fpn_levels[0]
     return Plan(
         scheme=config.scheme,
+        merged=model.merged,
         entry=entry_of(model),
         strides=tuple(2 ** (first + number) for number in range(len(names))),
         anchors=tuple(

@@ -20,7 +20,6 @@ from clothret.detection.exported import Exported, Plan, exported, read_calibrate
 from clothret.detection.inference import model_digest
 from clothret.detection.pooling import pool
 from clothret.detection.regions import (
-    SMALLEST_BOX,
     SMALLEST_PROPOSAL,
     anchors_at,
     as_large_as,
@@ -28,8 +27,8 @@ from clothret.detection.regions import (
     clip_boxes,
     level_of,
     move_boxes,
+    select_garments,
     sigmoid,
-    softmax,
     suppress,
 )
 from clothret.types import Detections, Scheme, category_names
@@ -97,13 +96,24 @@ class OpenVINODetector:
             return Found.nothing()
         pooled = self._pool(features, self.plan.box_levels, proposals, self.plan.box_grid)
         logits, deltas = self._run("boxes", pooled)
-        boxes, scores, labels = self._select(logits, deltas, proposals, size)
+        plan = self.plan
+        boxes, scores, labels = select_garments(
+            logits,
+            deltas,
+            proposals,
+            size,
+            weights=plan.box_weights,
+            threshold=self.score_threshold,
+            overlap=plan.box_overlap,
+            limit=self.max_garments,
+            merged=plan.merged,
+        )
         if not len(boxes):
             return Found.nothing()
         pooled = self._pool(features, self.plan.mask_levels, boxes, self.plan.mask_grid)
         cells = self._run("masks", pooled)[0]
         grids = sigmoid(cells[np.arange(len(labels)), labels])
-        return Found(boxes, scores, labels, grids)
+        return Found(boxes, scores, labels, grids, plan.merged)
 
     def _propose(
         self, logits: list[Floats], deltas: list[Floats], size: Size, padded: Size
@@ -123,20 +133,6 @@ class OpenVINODetector:
         every, ranks, owners = every[large], ranks[large], owners[large]
         overlap = self.plan.proposal_overlap
         return every[suppress(every, ranks, owners, threshold=overlap, limit=PROPOSALS)]
-
-    def _select(
-        self, logits: Floats, deltas: Floats, proposals: Floats, size: Size
-    ) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        """Boxes, scores and labels of the garments among the regions."""
-        scores = softmax(logits)[:, 1:]
-        row, column = np.nonzero(scores > self.score_threshold)
-        moved = move_boxes(proposals, deltas, self.plan.box_weights)[row, column + 1]
-        boxes, scores, labels = clip_boxes(moved, size), scores[row, column], column + 1
-        large = as_large_as(boxes, SMALLEST_BOX)
-        boxes, scores, labels = boxes[large], scores[large], labels[large]
-        overlap, limit = self.plan.box_overlap, self.max_garments
-        kept = suppress(boxes, scores, labels, threshold=overlap, limit=limit)
-        return boxes[kept], scores[kept], labels[kept]
 
     def _pool(
         self, features: list[Floats], levels: tuple[int, ...], boxes: Floats, grid: int

@@ -93,6 +93,47 @@ def suppress(
     return order[np.array(kept, np.int64)]
 
 
+def select_garments(
+    logits: Floats,
+    deltas: Floats,
+    proposals: Floats,
+    size: tuple[int, int],
+    *,
+    weights: tuple[float, ...],
+    threshold: float,
+    overlap: float,
+    limit: int,
+    merged: bool,
+) -> tuple[Floats, Floats, Integers]:
+    """Boxes (N, 4), scores (N,) and labels (N,) of the garments among the regions.
+
+    Args:
+        logits: (R, K) of the background and K - 1 categories.
+        deltas: (R, 4K) for each of them.
+        proposals: (R, 4).
+        size: (height, width) of the picture.
+        weights: by which the deltas are divided.
+        threshold: lowest score.
+        overlap: intersection over union beyond which the worse of two of one category is dropped.
+        limit: most garments.
+        merged: one answer a region, of its likeliest category, with the score of being a garment
+            of any; otherwise one for each category of sufficient score.
+    """
+    scores = softmax(logits)[:, 1:]
+    if merged:
+        best = scores.argmax(axis=1)
+        row = np.flatnonzero(scores.sum(axis=1) > threshold)
+        column, found = best[row], scores[row].sum(axis=1)
+    else:
+        row, column = np.nonzero(scores > threshold)
+        found = scores[row, column]
+    boxes = clip_boxes(move_boxes(proposals, deltas, weights)[row, column + 1], size)
+    large = as_large_as(boxes, SMALLEST_BOX)
+    boxes, found, labels = boxes[large], found[large], column[large] + 1
+    kept = suppress(boxes, found, labels, threshold=overlap, limit=limit)
+    return boxes[kept], found[kept], labels[kept]
+
+
 def best_places(scores: Floats, count: int) -> Integers:
     """Positions of the `count` highest of (N,) scores, in no order."""
     if len(scores) <= count:

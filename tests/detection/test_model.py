@@ -56,7 +56,7 @@ def test_losses_are_finite_and_reach_every_parameter(config: ModelConfig, garmen
 
 def test_answers_have_torchvisions_form_and_the_schemes_labels() -> None:
     pictures = [torch.rand(3, 90, 60), torch.rand(3, 50, 70)]
-    for config, most in ((LEARNER, 1), (SHARED, 1), (replace(SHARED, scheme="df2"), 13)):
+    for config, most in ((LEARNER, 1), (SHARED, 13), (replace(SHARED, scheme="df2"), 13)):
         model = build_model(config).eval()
         model.roi_heads.score_thresh = 0.0
         with torch.no_grad():
@@ -69,21 +69,24 @@ def test_answers_have_torchvisions_form_and_the_schemes_labels() -> None:
             assert 1 <= int(answer["labels"].min()) <= int(answer["labels"].max()) <= most
 
 
-def test_a_merged_score_is_one_minus_the_background() -> None:
-    """logits 0, 1, 2 → background e⁰ / (e⁰ + e¹ + e²) whether merged or not."""
-    many, one = (
-        build_model(replace(SHARED, scheme=scheme)).eval().roi_heads.box_predictor
-        for scheme in ("df2", "binary")
-    )
-    one.load_state_dict(many.state_dict())
-    vectors = torch.randn(5, SHARED.box_head)
+def test_each_category_has_a_mask_that_starts_as_the_shared_one() -> None:
+    model = build_model(replace(SHARED, mask_categories=True)).eval()
+    predictor = model.roi_heads.mask_predictor
+    grids = torch.randn(3, 16, 14, 14)
     with torch.no_grad():
-        (categories, deltas), (merged, same) = many(vectors), one(vectors)
-    assert categories.shape == (5, 14)
-    assert merged.shape == (5, 2)
-    background = categories.softmax(dim=1)[:, 0]
-    torch.testing.assert_close(merged.softmax(dim=1)[:, 0], background)
-    torch.testing.assert_close(deltas[:, :8], same)
+        logits = predictor(grids)
+        assert logits.shape == (3, 14, 28, 28)
+        assert (logits == logits[:, :1]).all()
+        predictor.own.weight[5] += 1.0
+        changed = predictor(grids)
+    assert (changed != logits).any(dim=(0, 2, 3)).nonzero().tolist() == [[5]]
+
+
+def test_masks_are_pooled_from_the_finest_level_where_asked_for() -> None:
+    for finest, levels in ((False, ["0", "1", "2", "3"]), (True, ["0"])):
+        model = build_model(replace(SHARED, mask_finest=finest))
+        assert model.roi_heads.mask_roi_pool.featmap_names == levels
+        assert model.roi_heads.box_roi_pool.featmap_names == ["1", "2", "3"]
 
 
 def test_heads_answer_in_float32_under_bfloat16() -> None:

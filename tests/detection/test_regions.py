@@ -6,6 +6,7 @@ import torch
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.ops import batched_nms, roi_align
 from torchvision.ops.poolers import LevelMapper
 
@@ -17,6 +18,7 @@ from clothret.detection.regions import (
     clip_boxes,
     level_of,
     move_boxes,
+    select_garments,
     sigmoid,
     softmax,
     suppress,
@@ -101,6 +103,41 @@ def test_boxes_are_clipped_and_small_ones_told() -> None:
     np.testing.assert_array_equal(clipped, [[0, 2, 20, 4], [1, 1, 1.5, 9]])
     assert as_large_as(clipped, 1).tolist() == [True, False]
     assert as_large_as(clipped[:0], 1).tolist() == []
+
+
+SELECTION = {"weights": (10.0, 10.0, 5.0, 5.0), "threshold": 0.1, "overlap": 0.5, "limit": 10}
+
+
+def test_selection_is_that_of_torchvision() -> None:
+    generator = torch.Generator().manual_seed(1)
+    corners = torch.rand((60, 2), generator=generator) * 60
+    proposals = torch.cat([corners, corners + 5 + torch.rand((60, 2), generator=generator) * 40], 1)
+    logits = torch.randn((60, 4), generator=generator) * 2
+    deltas = torch.randn((60, 16), generator=generator)
+    heads = RoIHeads(None, None, None, 0.5, 0.5, 512, 0.25, None, 0.1, 0.5, 100)
+    expected = heads.postprocess_detections(logits, deltas, [proposals], [(90, 80)])
+    found = select_garments(
+        logits.numpy(),
+        deltas.numpy(),
+        proposals.numpy(),
+        (90, 80),
+        **(SELECTION | {"limit": 100}),
+        merged=False,
+    )
+    assert len(found[0]) > 10
+    for ours, (theirs,) in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_merged_region_scores_what_its_categories_sum_up_to() -> None:
+    """Logits 0, 1, 2 and 0, 2, 1: both are garments of 1 - 1 / (1 + e + e²), of two categories."""
+    logits = np.array([[0, 1, 2], [0, 2, 1], [9, 0, 0], [0, 1, 1.9]], np.float32)
+    box = np.array([[10, 10, 30, 40]] * 4, np.float32)
+    still = np.zeros((4, 12), np.float32)
+    boxes, scores, labels = select_garments(logits, still, box, (50, 50), **SELECTION, merged=True)
+    np.testing.assert_allclose(scores, 1 - 1 / (1 + np.exp(1) + np.exp(2)), rtol=1e-6)
+    assert sorted(labels) == [1, 2]  # the fourth overlaps the first of its category
+    np.testing.assert_allclose(boxes, box[:2])
 
 
 def test_the_best_places_are_all_or_the_highest() -> None:

@@ -1,0 +1,32 @@
+"""What leaves a detector's network."""
+
+import numpy as np
+
+from clothret.detection.entry import Found, found_to_detections
+
+
+def grid(rows: slice) -> np.ndarray:
+    cells = np.zeros((8, 8), np.float32)
+    cells[rows] = 1.0
+    return cells
+
+
+def test_merged_garments_with_one_box_stay_if_their_masks_differ() -> None:
+    """A jacket, the shirt in the same box, and the jacket once more as something else."""
+    found = Found(
+        boxes=np.array([[8, 8, 40, 40]] * 3, np.float32),
+        scores=np.array([0.9, 0.8, 0.7], np.float32),
+        labels=np.array([4, 1, 3]),
+        grids=np.stack([grid(slice(0, 4)), grid(slice(4, 8)), grid(slice(0, 5))]),
+        merged=True,
+    )
+    kept = found_to_detections(found, (48, 48), (48, 48))
+    assert kept.scores.tolist() == np.float32([0.9, 0.8]).tolist()
+    assert kept.labels.tolist() == [1, 1]
+
+
+def test_categories_that_are_named_leave_each_other_alone() -> None:
+    boxes = np.array([[8, 8, 40, 40]] * 2, np.float32)
+    scores = np.array([0.9, 0.8], np.float32)
+    found = Found(boxes, scores, np.array([4, 1]), np.ones((2, 8, 8), np.float32))
+    assert found_to_detections(found, (48, 48), (96, 96)).labels.tolist() == [4, 1]
