@@ -89,7 +89,9 @@ def prepare(source: Path | None, side: int, out: Path) -> Path:
     """A copy of the model that works at `side` px, or a random ResNet-18 one."""
     if source is not None:
         model, config = load_model(source)
-        config = dataclasses.replace(config, min_size=side, max_size=side)
+        config = dataclasses.replace(
+            config, min_size=side, max_size=side, scheme=config.train_scheme
+        )
     else:
         torch.manual_seed(0)
         config = ModelConfig(weights_backbone="none", min_size=side, max_size=side)

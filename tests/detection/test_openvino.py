@@ -75,6 +75,33 @@ def test_without_openvino_the_backend_says_what_to_install(
 
 @pytest.mark.slow
 def test_openvino_finds_what_torch_finds(folder: Path, converted: Path) -> None:
+    agree(folder)
+
+
+@pytest.mark.slow
+def test_openvino_merges_categories_as_torch_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    monkeypatch.setenv("CLOTHRET_CACHE", str(tmp_path / "cache"))
+    config = replace(
+        TINY,
+        train_categories=True,
+        shared_regression=True,
+        fpn_levels=(2, 5),
+        mask_finest=True,
+        mask_categories=True,
+    )
+    torch.manual_seed(0)
+    model = build_model(config).eval()
+    model.roi_heads.box_predictor.cls_score.weight.data *= 5
+    torch.nn.init.normal_(model.roi_heads.mask_predictor.own.weight)
+    save_model(tmp_path / "model", model.state_dict(), config)
+    agree(tmp_path / "model")
+
+
+def agree(folder: Path) -> None:
+    """Both backends find the same in the same pictures."""
     settings = {"score_threshold": 0.3, "precision": "float32"}
     on_torch = load_detector(folder, device="cpu", **settings)
     other = load_detector(folder, backend="openvino", **settings)
