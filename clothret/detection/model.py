@@ -219,10 +219,11 @@ class MaskPredictor(MaskRCNNPredictor):
     ) -> None:
         super().__init__(channels, width, 1 if shared else classes)
         self.classes = classes if shared else None
-        self.own = nn.Conv2d(width, classes, 1) if shared and own else None
-        if self.own is not None:
-            nn.init.zeros_(self.own.weight)
-            nn.init.zeros_(self.own.bias)
+        self.own = None
+        if shared and own:
+            self.own = nn.Conv2d(width, classes, 1)
+            for parameter in self.own.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.relu(self.conv5_mask(x))

@@ -81,7 +81,10 @@ class OpenVINODetector:
             entered = self.plan.entry.enter(image)
             with self._lock:  # a network's outputs lie in memory that its next call overwrites
                 found = self._find(entered)
-            answers.append(found_to_detections(found, entered.shape[:2], size))
+            threshold = self.score_threshold
+            answers.append(
+                found_to_detections(found, entered.shape[:2], size, score_threshold=threshold)
+            )
         return answers
 
     def _find(self, entered: Floats) -> Found:

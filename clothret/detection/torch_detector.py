@@ -56,7 +56,12 @@ class ModelDetector:
             for rows in self._batches(images):
                 entered = [self.forward.entry.enter(images[row]) for row in rows]
                 for row, picture, found in zip(rows, entered, self.forward(entered), strict=True):
-                    answers[row] = found_to_detections(found, picture.shape[:2], wanted[row])
+                    answers[row] = found_to_detections(
+                        found,
+                        picture.shape[:2],
+                        wanted[row],
+                        score_threshold=self.forward.score_threshold,
+                    )
         return [answer for answer in answers if answer is not None]
 
     def _batches(self, images: Sequence[NDArray[np.uint8]]) -> list[list[int]]:

@@ -43,7 +43,10 @@ def evaluate_split(
     for row in range(ranks.rank, len(annotations), ranks.world):
         size = (int(annotations.height[row]), int(annotations.width[row]))
         entered = forward.entry.enter(read_image(annotations.path(row)))
-        mine[row] = found_to_detections(forward([entered])[0], entered.shape[:2], size)
+        found = forward([entered])[0]
+        mine[row] = found_to_detections(
+            found, entered.shape[:2], size, score_threshold=SCORE_THRESHOLD
+        )
     detections = gather(ranks.gather(mine), len(annotations))
     figures = coco_metrics(annotations, detections, scheme)
     named: dict[str, dict[str, float]] = {kind: figures[kind] for kind in KINDS}
