@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from clothret.detection.coco_eval import KINDS, evaluate_pairs
 from clothret.detection.overlaps import pair_up
-from clothret.imaging.masks import polygons_to_rle, rle_area, rle_to_box
+from clothret.imaging.masks import polygons_to_rle, rle_areas, rle_to_box
 from clothret.types import Annotations, Detections
 
 SIZE = (830, 550)
@@ -94,7 +94,7 @@ def split_of(
         annotation_id=np.arange(1, garments + 1),
         category=np.array(categories, np.int8),
         box=np.array(boxes, np.float32),
-        area=np.array([rle_area(rle, SIZE) for rle in rles], np.float64),
+        area=rle_areas(rles, SIZE).astype(np.float64),
         garment_polygons=np.zeros(garments + 1, np.int64),
         polygon_offsets=np.zeros(1, np.int64),
         polygon_points=np.zeros(0, np.float32),

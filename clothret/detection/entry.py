@@ -1,7 +1,9 @@
 """How pictures enter a detector's network, and how what it finds there comes out.
 
 Source of the confidence of a mask: Wang et al., "SOLO: Segmenting Objects by Locations", ECCV 2020
-(there "maskness"); of ranking by it: Huang et al., "Mask Scoring R-CNN", CVPR 2019.
+(there "maskness"); of ranking by it: Huang et al., "Mask Scoring R-CNN", CVPR 2019; of scores that
+fall with the overlap: Bodla et al., "Soft-NMS", ICCV 2017, and Wang et al., "SOLOv2", NeurIPS 2020
+(all at once, by masks).
 """
 
 from collections.abc import Sequence
@@ -12,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clothret.imaging.masks import paste_to_rle, rle_area, rle_iou
+from clothret.imaging.masks import paste_to_rle, rle_areas, rle_iou, rle_to_boxes
 from clothret.types import Detections
 
 STRIDE = 32
@@ -21,8 +23,8 @@ STRIDE = 32
 MASK_POWER = 0.25
 """Of a mask's confidence in a garment's score. Scores of boxes crowd below 1: a little is enough to
 rank them by their masks (mask AP +0.04, box AP -0.002), more only costs boxes."""
-MASK_OVERLAP = 0.6
-"""Intersection over union beyond which two masks of merged categories are one garment."""
+MASK_SPREAD = 0.3
+"""Variance of the Gaussian by which masks that overlap lower the score of the worse one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,11 @@ def found_to_detections(
 ) -> Detections:
     """`found` in the pixels of a picture of `size`, which entered the network as `entered`.
 
-    A garment's score is that of its box times `mask_confidence` to the power of `MASK_POWER`. One
-    without a pixel, with a box without an area, or of a score below the threshold is left out.
-    Where categories are merged, boxes of different ones were left alone (a jacket and the shirt
-    below it share one); of those whose masks are the same thing, the best stays.
+    A garment's score is that of its box times `mask_confidence` to the power of `MASK_POWER`. Its
+    box is the mean of the predicted one and the extents of its mask: two estimates that err
+    apart. Where categories are merged, boxes of different ones were left alone (a jacket and the
+    shirt below it share one), so masks suppress each other. What has no pixel, a box without an
+    area or a score below the threshold is left out.
     """
     ratio = np.array([size[1] / entered[1], size[0] / entered[0]] * 2, np.float32)
     limit = np.array([size[1], size[0]] * 2, np.float32)
@@ -123,11 +126,24 @@ def found_to_detections(
     )
     scores = found.scores * mask_confidence(found.grids) ** np.float32(MASK_POWER)
     whole = Detections(size, boxes, scores, found.labels, rles)
-    wanted = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (scores >= score_threshold)
-    wanted &= np.array([rle_area(rle, size) > 0 for rle in rles], bool)
-    order = np.argsort(-scores, kind="stable")
-    kept = whole.select(order[wanted[order]])
-    return _merge(kept) if found.merged else kept
+    visible = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (rle_areas(rles, size) > 0)
+    garments = _by_score(whole.select(visible))
+    if found.merged:
+        garments = _by_score(_merge(garments))
+    extents = rle_to_boxes(garments.rles, size)
+    garments = replace(garments, boxes=(garments.boxes + extents) / np.float32(2))
+    return garments.select(garments.scores >= score_threshold)
+
+
+def _by_score(found: Detections) -> Detections:
+    return found.select(np.argsort(-found.scores, kind="stable"))
+
+
+def _merge(found: Detections) -> Detections:
+    """One category; a garment's score falls with its mask's overlap with that of a better one."""
+    overlaps = np.triu(rle_iou(found.rles, found.rles, found.size), 1)
+    decay = np.exp(-(overlaps.max(axis=0, initial=0) ** 2) / MASK_SPREAD).astype(np.float32)
+    return replace(found, scores=found.scores * decay, labels=np.ones_like(found.labels))
 
 
 def mask_confidence(grids: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -136,14 +152,3 @@ def mask_confidence(grids: NDArray[np.float32]) -> NDArray[np.float32]:
     count = inside.sum(axis=(1, 2))
     total = np.where(inside, grids, 0).sum(axis=(1, 2))
     return np.where(count > 0, total / np.maximum(count, 1), 0.5).astype(np.float32)
-
-
-def _merge(found: Detections) -> Detections:
-    """One category, no mask twice."""
-    overlaps = rle_iou(found.rles, found.rles, found.size)
-    kept: list[int] = []
-    for row in range(len(found)):
-        if not (overlaps[row, kept] > MASK_OVERLAP).any():
-            kept.append(row)
-    chosen = found.select(kept)
-    return replace(chosen, labels=np.ones_like(chosen.labels))

@@ -58,9 +58,19 @@ def rle_to_counts(rle: bytes) -> NDArray[np.int64]:
     return counts
 
 
-def rle_area(rle: bytes, size: tuple[int, int]) -> int:
-    """Pixels of the mask, without decoding it."""
-    return int(coco_mask.area(_coco(rle, size)))
+def rle_areas(rles: Sequence[bytes], size: tuple[int, int]) -> NDArray[np.int64]:
+    """(N,) pixels of masks of one image, without decoding them."""
+    if not rles:
+        return np.zeros(0, np.int64)
+    return np.asarray(coco_mask.area([_coco(rle, size) for rle in rles]), np.int64)
+
+
+def rle_to_boxes(rles: Sequence[bytes], size: tuple[int, int]) -> NDArray[np.float32]:
+    """(N, 4) float32 as `rle_to_box`, of masks of one image."""
+    if not rles:
+        return np.zeros((0, 4), np.float32)
+    boxes = coco_mask.toBbox([_coco(rle, size) for rle in rles])
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1).astype(np.float32)
 
 
 def rle_to_box(rle: bytes, size: tuple[int, int]) -> NDArray[np.float32]:

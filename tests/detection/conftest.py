@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import simplejpeg
 
-from clothret.imaging.masks import polygons_to_rle, rle_area
+from clothret.imaging.masks import polygons_to_rle, rle_areas
 from clothret.types import Annotations, Detections
 from clothret.types.arrow import write_annotations
 
@@ -55,7 +55,7 @@ def split(
         annotation_id=np.arange(1, len(garments) + 1, dtype=np.int64),
         category=column("category", np.int8, 1),
         box=np.array([garment["box"] for garment in garments], np.float32).reshape(-1, 4),
-        area=np.array([rle_area(rle, size) for rle in rles], np.float64),
+        area=rle_areas(rles, size).astype(np.float64),
         garment_polygons=np.arange(len(garments) + 1, dtype=np.int64),
         polygon_offsets=offsets([len(polygon) for polygon in polygons]),
         polygon_points=np.concatenate([np.zeros((0, 2), np.float32), *polygons]).ravel(),
@@ -185,7 +185,7 @@ def assemble(
         annotation_id=np.arange(1, garments + 1),
         category=np.array(categories, np.int8),
         box=np.array(boxes, np.float32).reshape(-1, 4),
-        area=np.array([float(rle_area(rle, size)) for rle in rles]),
+        area=rle_areas(rles, size).astype(np.float64),
         garment_polygons=np.arange(garments + 1),
         polygon_offsets=np.concatenate([[0], np.cumsum([len(p) for p in polygons])]).astype(int),
         polygon_points=np.concatenate([p.ravel() for p in polygons] or [np.zeros(0)]).astype("f4"),

@@ -8,11 +8,12 @@ from clothret.imaging.masks import (
     paste_to_rle,
     patch_to_rle,
     polygons_to_rle,
-    rle_area,
+    rle_areas,
     rle_decode,
     rle_encode,
     rle_iou,
     rle_to_box,
+    rle_to_boxes,
     rle_to_polygons,
 )
 
@@ -23,7 +24,7 @@ SQUARE[1:4, 2:5] = True
 def test_a_mask_survives_the_round_trip() -> None:
     rle = rle_encode(SQUARE)
     assert (rle_decode(rle, (5, 6)) == SQUARE).all()
-    assert rle_area(rle, (5, 6)) == 9
+    assert rle_areas([rle], (5, 6)).tolist() == [9]
     assert rle_to_box(rle, (5, 6)).tolist() == [2, 1, 5, 4]
 
 
@@ -45,6 +46,17 @@ def test_an_empty_and_a_full_mask() -> None:
         mask = np.full((3, 4), value)
         assert (rle_decode(rle_encode(mask), (3, 4)) == mask).all()
         assert patch_to_rle(mask, (0, 0), (3, 4)) == rle_encode(mask)
+
+
+def test_areas_and_boxes_of_many_are_those_of_each() -> None:
+    masks = np.zeros((3, 6, 9), bool)
+    masks[0, 1:4, 2:7] = True
+    masks[1, 5, 8] = True
+    rles = [rle_encode(mask) for mask in masks]
+    assert rle_areas(rles, (6, 9)).tolist() == [15, 1, 0]
+    assert rle_to_boxes(rles, (6, 9)).tolist() == [[2, 1, 7, 4], [8, 5, 9, 6], [0, 0, 0, 0]]
+    assert len(rle_areas([], (6, 9))) == 0
+    assert rle_to_boxes([], (6, 9)).shape == (0, 4)
 
 
 def test_iou_is_counted_by_hand() -> None:
