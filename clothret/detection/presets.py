@@ -162,6 +162,10 @@ _SMALL = Preset(
         box_samples=32,
         mask_channels=(64, 64, 64, 64),
         roi_samples=1,
+        mask_pool=20,
+        mask_finest=True,
+        mask_categories=True,
+        head_norm=True,
     ),
     TrainConfig(
         epochs=100,
@@ -188,7 +192,6 @@ _FINE = Preset(
         min_size=352,
         max_size=352,
         anchor_sizes=(54, 98, 156, 272),
-        mask_pool=20,
     ),
     replace(
         _SMALL.train,
