@@ -31,7 +31,11 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.models.detection.roi_heads import fastrcnn_loss, maskrcnn_loss
+from torchvision.models.detection.roi_heads import (
+    fastrcnn_loss,
+    maskrcnn_loss,
+    project_masks_on_boxes,
+)
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 
@@ -72,6 +76,7 @@ class ModelConfig:
         mask_pool: side of the grid that the mask head sees; its answer has twice the side.
         mask_finest: pool masks from the finest level alone, whatever the garment's size.
         mask_categories: a mask per category, each the shared one plus a learned difference.
+        mask_dice: weight of the Dice loss beside the mask head's cross-entropy; 0: none.
         head_norm: norms in the pyramid, the box head and the mask head: from scratch, heads
             learn two to three times faster with them.
         shared_regression: one set of box deltas and one mask for all categories.
@@ -103,6 +108,7 @@ class ModelConfig:
     mask_pool: int = 14
     mask_finest: bool = False
     mask_categories: bool = False
+    mask_dice: float = 0.0
     head_norm: bool = False
     shared_regression: bool = False
     semantic: bool = False
@@ -247,11 +253,13 @@ class GarmentRCNN(MaskRCNN):
         semantic_classes: int,
         mask_samples: int,
         *,
+        mask_dice: float,
         merged: bool,
         **arguments: Any,
     ) -> None:
         super().__init__(backbone, **arguments)
         self.merged = merged
+        self.mask_dice = mask_dice
         self.mask_samples = mask_samples
         self.semantic = (
             nn.Conv2d(backbone.out_channels, semantic_classes, 1) if semantic_classes else None
@@ -299,13 +307,18 @@ class GarmentRCNN(MaskRCNN):
         drawn = [self._drawn(torch.where(rows > 0)[0]) for rows in labels]
         boxes = [b[rows] for b, rows in zip(proposals, drawn, strict=True)]
         logits = roi.mask_predictor(roi.mask_head(roi.mask_roi_pool(features, boxes, sizes)))
-        loss_mask = maskrcnn_loss(
-            logits,
-            boxes,
-            [target["masks"] for target in targets],
-            [target["labels"] for target in targets],
-            [m[rows] for m, rows in zip(matched, drawn, strict=True)],
-        )
+        truths = [target["masks"] for target in targets]
+        categories = [target["labels"] for target in targets]
+        garments = [m[rows] for m, rows in zip(matched, drawn, strict=True)]
+        loss_mask = maskrcnn_loss(logits, boxes, truths, categories, garments)
+        if self.mask_dice:
+            own = torch.cat([c[g] for c, g in zip(categories, garments, strict=True)])
+            chosen = logits[torch.arange(len(own), device=own.device), own].sigmoid()
+            wanted = [
+                project_masks_on_boxes(truth, box, garment, logits.shape[-1])
+                for truth, box, garment in zip(truths, boxes, garments, strict=True)
+            ]
+            loss_mask = loss_mask + self.mask_dice * dice_loss(chosen, torch.cat(wanted))
         return {
             "loss_classifier": loss_classifier,
             "loss_box_reg": loss_box,
@@ -341,6 +354,18 @@ class GarmentRCNN(MaskRCNN):
         return functional.cross_entropy(logits, wanted, ignore_index=-1)
 
 
+def dice_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Mean of 1 - 2 Σab / (Σa² + Σb²) over (N, M, M) masks in [0, 1]; 0 without any.
+
+    Unlike the cross-entropy it weighs a thin garment as much as one that fills its box.
+
+    Source: Milletari et al., "V-Net", 3DV 2016, equation 3.
+    """
+    shared = (found * wanted).sum(dim=(1, 2))
+    total = (found.square() + wanted.square()).sum(dim=(1, 2))
+    return (1 - (2 * shared + 1) / (total + 1)).sum() / max(len(found), 1)
+
+
 def build_model(config: ModelConfig, *, load_backbone: bool = True) -> GarmentRCNN:
     """The network of `config`, in training mode, randomly initialized but for the backbone.
 
@@ -372,6 +397,7 @@ def build_model(config: ModelConfig, *, load_backbone: bool = True) -> GarmentRC
         backbone,
         semantic_classes=len(DF2_CATEGORIES) + 1 if config.semantic else 0,
         mask_samples=config.mask_samples,
+        mask_dice=config.mask_dice,
         merged=config.train_categories and config.scheme == "binary",
         min_size=config.min_size,
         max_size=config.max_size,

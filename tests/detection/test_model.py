@@ -10,7 +10,14 @@ import torch
 import torchvision
 from torchvision.models.detection.image_list import ImageList
 
-from clothret.detection.model import ModelConfig, build_model, load_model, save_model, start_from
+from clothret.detection.model import (
+    ModelConfig,
+    build_model,
+    dice_loss,
+    load_model,
+    save_model,
+    start_from,
+)
 from clothret.errors import ArtifactError, NotFoundError
 from tests.networks import LEARNER
 
@@ -80,6 +87,31 @@ def test_each_category_has_a_mask_that_starts_as_the_shared_one() -> None:
         predictor.own.weight[5] += 1.0
         changed = predictor(grids)
     assert (changed != logits).any(dim=(0, 2, 3)).nonzero().tolist() == [[5]]
+
+
+def test_dice_is_counted_by_hand() -> None:
+    """8 of 16 cells are wanted; found are these, 4 of them, the others: 0, 1 - 9/13, 1 - 1/17."""
+    wanted = torch.zeros(3, 4, 4)
+    wanted[:, :2] = 1
+    found = wanted.clone()
+    found[1, 1] = 0
+    found[2] = 1 - found[2]
+    expected = (0 + (1 - 9 / 13) + (1 - 1 / 17)) / 3
+    torch.testing.assert_close(dice_loss(found, wanted), torch.tensor(expected))
+    assert dice_loss(found[:0], wanted[:0]) == 0
+
+
+def test_dice_comes_on_top_of_the_cross_entropy() -> None:
+    images, targets = batch()
+    losses = []
+    for weight in (0.0, 1.0):
+        torch.manual_seed(0)
+        model = build_model(replace(SHARED, mask_dice=weight)).train()
+        torch.manual_seed(1)
+        losses.append(model(images, targets))
+    plain, with_dice = losses
+    assert 0 < with_dice["loss_mask"] - plain["loss_mask"] < 1
+    assert with_dice["loss_classifier"] == plain["loss_classifier"]
 
 
 def test_masks_are_pooled_from_the_finest_level_where_asked_for() -> None:
