@@ -189,19 +189,17 @@ _SMALL = Preset(
 _FINE = Preset(
     replace(
         _SMALL.model,
-        min_size=352,
-        max_size=352,
-        anchor_sizes=(54, 98, 156, 272),
+        min_size=416,
+        max_size=416,
+        anchor_sizes=(64, 116, 184, 320),
+        mask_dice=1.0,
     ),
     replace(
         _SMALL.train,
-        epochs=7,
-        batch=4,
-        lr=4e-4,
-        warmup=0.1,
-        ema=0.995,
+        epochs=24,
+        lr=5e-4,
         quiet=0.3,
-        evaluate_every=0,
+        evaluate_every=8,
     ),
 )
 
