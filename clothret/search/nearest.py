@@ -1,12 +1,15 @@
 """The plan of one query over one segment: which rows are scored exactly.
 
 exact     few rows pass: all are scored
-compact   a narrow filter, or one asked for again: its rows' codes, gathered once, are scanned
+compact   a filter in use: its rows' codes, gathered once, are scanned
 cells     no filter, a large segment, and data that falls into cells: the nearest are scanned
-scan      all codes are scanned, or all of the one criterion that counts; a bitmap narrows them
+scan      all codes are scanned, or all of the one criterion that counts; under a filter for so many
+          more candidates as it will drop
 
 A scan's candidates are scored exactly. Where their scores suggest that a true result lies beyond
-them (dense clusters, weights of one criterion alone), the scan is repeated deeper.
+them (dense clusters, weights of one criterion alone), the scan is repeated deeper. Where a filter
+goes against the query, so that too few of the best pass it, its rows are gathered at once, or the
+scan is repeated under its bitmap if they are too many.
 """
 
 import math
@@ -22,15 +25,15 @@ from clothret.search.segment import Segment
 from clothret.search.selection import Part
 
 if TYPE_CHECKING:
-    from clothret.search.scan import Scanner
+    from clothret.search.scan import PackedScan, Scanner
 
-EXACT_ROWS = 20_000
-"""Rows that are always scored exactly: about a millisecond."""
+EXACT_ROWS = 4_000
+"""Rows that are always scored exactly: a few tenths of a millisecond."""
 
-EXACT_SHARE = 0.05
+EXACT_SHARE = 0.02
 """Share of a segment below which scoring its passing rows costs less than scanning all codes."""
 
-MISSES = 0.005
+MISSES = 0.0025
 """Expected misses per result that the depth of a scan is chosen for."""
 
 DEEPEST = 65_536
@@ -48,21 +51,54 @@ def nearest(
     weight = float(query.weights.sum())
     few = part.count <= max(EXACT_ROWS, EXACT_SHARE * len(segment), k)
     scannable = segment.info.codes is not None and not exact
-    compact = part.compact(segment, few=few) if scannable else None
+    compact = part.compact(segment) if scannable else None
     if not scannable or (few and compact is None):
         scores = _score(segment, query, part.rows)
         best = shortlist(scores, k, weight)
         return best if part.rows is None else part.rows[best], "exact"
+    rows, scores, plan = _scanned(segment, part, compact, query, k)
+    return rows[shortlist(scores, k, weight)], plan
+
+
+def _scanned(
+    segment: Segment, part: Part, compact: "PackedScan | None", query: Query, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32], str]:
+    """Candidates, their exact scores, and the plan that found them."""
+    if compact is None and part.rows is None:
+        probed = _cells(segment, part, query, k)
+        if probed:
+            return *probed, "cells"
+        scanner: Scanner = segment.scanner(query.only, masked=False)
+        return *scan_deep_enough(segment, part, scanner, query, k), "scan"
+    if compact is None:
+        thinned = _thinned(segment, part, query, k)
+        if thinned:
+            return *thinned, "scan"
+        compact = part.compact(segment, now=True)
     if compact:
-        rows, scores = scan_deep_enough(segment, part, compact, query, k)
-        return rows[shortlist(scores, k, weight)], "compact"
-    probed = _cells(segment, part, query, k)
-    if probed:
-        rows, scores = probed
-        return rows[shortlist(scores, k, weight)], "cells"
-    scanner = segment.scanner(query.only, masked=part.rows is not None)
-    rows, scores = scan_deep_enough(segment, part, scanner, query, k)
-    return rows[shortlist(scores, k, weight)], "scan"
+        return *scan_deep_enough(segment, part, compact, query, k), "compact"
+    scanner = segment.scanner(query.only, masked=True)
+    return *scan_deep_enough(segment, part, scanner, query, k), "scan"
+
+
+def _thinned(
+    segment: Segment, part: Part, query: Query, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+    """Candidates from a scan of all rows that pass; None where too few of the best do."""
+    from clothret.search.scan import expected_misses
+
+    depth = start_depth(segment, part.count, query, k)
+    wanted = math.ceil(depth * len(segment) / part.count)
+    if wanted > DEEPEST:
+        return None
+    rows, estimates = segment.scanner(query.only, masked=False).search(query.weighted, wanted, None)
+    passing = part.holds(rows)
+    rows, estimates = rows[passing], estimates[passing]
+    if len(rows) < max(k, depth // 2):
+        return None
+    scores = _score(segment, query, rows)
+    enough = expected_misses(scores, estimates, k) <= 2 * MISSES * k
+    return (rows, scores) if enough else None
 
 
 def _cells(
@@ -73,7 +109,7 @@ def _cells(
     Where one of the `k` best lies beyond half of what was read, twice as much is read: others
     may lie beyond the rest.
     """
-    plan = segment.cells.plan(query) if segment.cells and part.rows is None else None
+    plan = segment.cells.plan(query) if segment.cells else None
     if segment.cells is None or plan is None:
         return None
     criterion, share = plan
@@ -112,14 +148,14 @@ def start_depth(segment: Segment, count: int, query: Query, k: int) -> int:
     """Candidates to begin with: what sample queries needed when the segment was written.
 
     Between uniform weights and one criterion alone the measured depths are interpolated; they
-    grow about as the 0.3rd power of the rows that pass and the root of the results wanted.
+    grow about as the fourth root of the rows that pass and the root of the results wanted.
     """
     assert segment.info.codes is not None, "only segments with codes are scanned"
     uniform, *corners = segment.info.codes.depths
     share = query.weights / query.weights.sum()
     skew = (share.max() - 1 / 3) / (2 / 3)
     depth = (1 - skew) * uniform + skew * corners[int(share.argmax())]
-    return max(8 * k, 64, math.ceil(depth * (count / len(segment)) ** 0.3 * math.sqrt(k / 10)))
+    return max(8 * k, 64, math.ceil(depth * (count / len(segment)) ** 0.25 * math.sqrt(k / 10)))
 
 
 def _score(segment: Segment, query: Query, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:

@@ -84,21 +84,48 @@ def test_plans_follow_the_filter(index):
     built, _ = index
     query = Query.build(built.vectors(0), (1, 1, 1), DIMS)
     segment = built.segments[0]
-    part = Part(np.flatnonzero(np.arange(ROWS) % 5 < 2), ROWS)
     assert nearest(segment, Part(None, ROWS), query, 10)[1] == "scan"
-    assert nearest(segment, part, query, 10)[1] == "exact"  # 12,000 rows, first use
-    assert nearest(segment, part, query, 10)[1] == "compact"
+    assert nearest(segment, Part(np.arange(0, ROWS, 3), ROWS), query, 10)[1] == "scan"
     assert nearest(segment, Part(np.arange(50), ROWS), query, 10)[1] == "exact"
 
 
-def test_a_narrow_filter_is_compact_at_once_and_a_wide_one_at_its_second_use(index, monkeypatch):
-    monkeypatch.setattr("clothret.search.nearest.EXACT_ROWS", 1000)
-    monkeypatch.setattr("clothret.search.selection.COMPACT_ROWS", 1000)
-    query = Query.build(index[0].vectors(0), (1, 1, 1), DIMS)
-    segment = index[0].segments[0]
-    narrow, wide = Part(np.arange(0, ROWS, 12), ROWS), Part(np.arange(0, ROWS, 2), ROWS)
-    assert nearest(segment, narrow, query, 10)[1] == "compact"
-    assert [nearest(segment, wide, query, 10)[1] for _ in range(2)] == ["scan", "compact"]
+@pytest.mark.parametrize(("every", "first"), [(40, 1), (12, 3), (3, 11), (2, 16)])
+def test_codes_are_gathered_when_a_filter_was_used_often_enough_for_its_rows(
+    index, every, first, monkeypatch
+):
+    monkeypatch.setattr("clothret.search.selection.COMPACT_ROWS", 100)
+    part = Part(np.arange(0, ROWS, every), ROWS)
+    made = [part.compact(index[0].segments[0]) is not None for _ in range(20)]
+    assert made == [use >= first for use in range(1, 21)]
+
+
+def test_codes_of_most_rows_are_not_gathered(index):
+    part = Part(np.flatnonzero(np.arange(ROWS) % 5 > 0), ROWS)
+    assert all(part.compact(index[0].segments[0]) is None for _ in range(60))
+
+
+@pytest.mark.parametrize("most", [ROWS, 100])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_a_filter_that_goes_against_the_query_finds_its_ten_at_its_first_use(
+    index, most, weights, monkeypatch
+):
+    """None of the best rows passes: its rows are gathered, or scanned under a bitmap."""
+    monkeypatch.setattr("clothret.search.selection.COMPACT_MOST", most)
+    built, vectors = index
+    query = Query.build(built.vectors(7), weights, DIMS)
+    scores = vectors @ query.weighted
+    rows = np.flatnonzero(scores < np.quantile(scores, 0.5))
+    found, plan = nearest(built.segments[0], Part(rows, ROWS), query, 10)
+    assert plan == ("compact" if most == ROWS else "scan")
+    worst = np.sort(scores[rows])[-10] - 1e-6
+    assert np.isin(found, rows).all()
+    assert (scores[found] >= worst).sum() >= 10
+
+
+def test_a_part_knows_its_rows():
+    part = Part(np.array([0, 7, 8, 30]), 31)
+    assert part.holds(np.array([8, 9, 0, 30, 29])).tolist() == [True, False, True, True, False]
+    assert Part(None, 3).holds(np.array([2, 0])).all()
 
 
 def test_a_compact_copy_finds_what_the_whole_scan_finds(index):
