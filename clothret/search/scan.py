@@ -143,7 +143,7 @@ class CellScan:
                 int(cell), len(of_cell), faiss.swig_ptr(of_cell), faiss.swig_ptr(part)
             )
         plain.ntotal = len(rows)
-        self._index = faiss.IndexIVFPQFastScan(plain)
+        self._index = faiss.IndexIVFPQFastScan(plain, BLOCK)
 
     def reading(self, query: NDArray[np.float32], share: float) -> Scanner:
         """A scanner of the fewest cells nearest to `query` that hold this share of the rows."""

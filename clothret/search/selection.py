@@ -32,6 +32,8 @@ class Part:
         size: rows of the segment.
         count: rows that pass.
         rows: (count,) passing rows, ascending; None where every row passes.
+        strays: queries whose best were not in the cells nearest to them, less those others that
+            came after.
     """
 
     def __init__(self, rows: NDArray[np.int64] | None, size: int) -> None:
@@ -39,6 +41,7 @@ class Part:
         self.size = size
         self.count = size if rows is None else len(rows)
         self.rows = None if self.count == size else rows
+        self.strays = 0
         self._lock = threading.Lock()
         self._uses = 0
         self._compact: PackedScan | None = None
