@@ -14,7 +14,7 @@ from clothret.search.segment import Segment
 if TYPE_CHECKING:
     from clothret.search.scan import PackedScan
 
-COMPACT_ROWS = 4_000
+COMPACT_ROWS = 2_000
 COMPACT_MOST = 2_000_000
 """A filter worth a compact copy of its codes passes so many rows; two million take 112 MB."""
 
