@@ -239,6 +239,19 @@ def test_segments_say_how_they_were_made(index):
     assert info.bytes["codes.u8"] == ROWS * 12
 
 
+def test_segments_of_coarser_codes_are_read_as_they_are(tmp_path, monkeypatch):
+    """Such as were written with three dimensions a sub-quantizer."""
+    generator = np.random.default_rng(4)
+    blocks = [unit(generator.standard_normal((ROWS, 30))) for _ in range(3)]
+    monkeypatch.setattr("clothret.search.codebook.AXES", 3)
+    built = Index.build(tmp_path / "index", *blocks, pa.table({"n": np.arange(ROWS)}))
+    monkeypatch.undo()
+    info = built.segments[0].info
+    assert info.codes is not None
+    assert (info.codes.quantizers, info.codes.axes) == (30, 3)
+    assert Index.open(tmp_path / "index").recall_check(sample=30) >= 0.99
+
+
 def test_damaged_codes_are_found_at_open(tmp_path):
     write_segment(tmp_path / "segment", *scattered(3))
     info = json.loads((tmp_path / "segment" / "segment.json").read_text())
