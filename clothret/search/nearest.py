@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clothret.search.scan import PackedScan, Scanner
 
 EXACT_ROWS = 4_000
-"""Rows that are always scored exactly: a few tenths of a millisecond."""
+"""Rows that are scored exactly, unless their codes are at hand: a few tenths of a millisecond."""
 
 EXACT_SHARE = 0.02
 """Share of a segment below which scoring its passing rows costs less than scanning all codes."""
