@@ -217,15 +217,31 @@ def inner_products_at(
 ) -> NDArray[np.float32]:
     """(n,) inner products of `query` (D,) with `rows` of `vectors` (N, D), copying none.
 
-    Several times faster than gathering the rows first.
+    Several times faster than gathering the rows first. Where one criterion alone counts, little
+    more than its dimensions are read.
     """
     if len(rows) and not 0 <= rows.min() <= rows.max() < len(vectors):
         raise IndexError(f"rows must be in [0, {len(vectors)}), got {rows.min()}..{rows.max()}")
+    start, width = window(query)
     scores = np.empty(len(rows), dtype=np.float32)
-    rows = np.ascontiguousarray(rows, dtype=np.int64)
+    places = np.multiply(rows, len(query) // width, dtype=np.int64)
+    part, parts = query[start : start + width], vectors.reshape(-1)[start:]
     faiss.omp_set_num_threads(1)
     faiss.fvec_inner_products_by_idx(
-        faiss.swig_ptr(scores), faiss.swig_ptr(query), faiss.swig_ptr(vectors),
-        faiss.swig_ptr(rows), vectors.shape[1], 1, len(rows),
+        faiss.swig_ptr(scores), faiss.swig_ptr(part), faiss.swig_ptr(parts),
+        faiss.swig_ptr(places), width, 1, len(rows),
     )  # fmt: skip
     return scores
+
+
+def window(query: NDArray[np.float32]) -> tuple[int, int]:
+    """Start and width of what of each row has to be read: the rest of `query` (D,) is zero.
+
+    The width divides D, so that rows lie a whole number of them apart.
+    """
+    used = np.flatnonzero(query)
+    if not len(used):
+        return 0, len(query)
+    first, needed = int(used[0]), int(used[-1] - used[0]) + 1
+    width = next(size for size in range(needed, len(query) + 1) if len(query) % size == 0)
+    return min(first, len(query) - width), width

@@ -11,7 +11,13 @@ from clothret.search import Index, write_segment
 from clothret.search.blocks import Query
 from clothret.search.codebook import Codebook
 from clothret.search.nearest import nearest, start_depth
-from clothret.search.scan import MaskedScan, PackedScan, expected_misses, inner_products_at
+from clothret.search.scan import (
+    MaskedScan,
+    PackedScan,
+    expected_misses,
+    inner_products_at,
+    window,
+)
 from clothret.search.segment import Segment
 from clothret.search.selection import Part
 
@@ -229,6 +235,31 @@ def test_products_by_row_are_checked():
     assert inner_products_at(vectors, vectors[2], rows).tolist() == [1.0, 0.0]
     with pytest.raises(IndexError, match=r"\[0, 3\)"):
         inner_products_at(vectors, vectors[2], np.array([3]))
+
+
+def test_one_criterion_is_scored_without_reading_the_others():
+    query = np.zeros(200, dtype=np.float32)
+    for (first, end), expected in {
+        (0, 64): (0, 100),
+        (64, 128): (64, 100),
+        (128, 200): (100, 100),
+        (0, 200): (0, 200),
+        (0, 0): (0, 200),
+        (40, 80): (40, 40),
+    }.items():
+        query[:] = 0
+        query[first:end] = 1
+        assert window(query) == expected
+
+
+@pytest.mark.parametrize(("first", "end"), [(0, 64), (64, 128), (128, 200), (5, 7), (0, 200)])
+def test_products_of_a_part_are_those_of_the_whole(first, end):
+    vectors = np.random.default_rng(0).standard_normal((50, 200)).astype(np.float32)
+    query = np.zeros(200, dtype=np.float32)
+    query[first:end] = vectors[0, first:end]
+    rows = np.array([49, 0, 7, 7])
+    found = inner_products_at(vectors, query, rows)
+    np.testing.assert_allclose(found, vectors[rows] @ query, rtol=1e-5, atol=1e-4)
 
 
 def test_segments_say_how_they_were_made(index):
