@@ -233,7 +233,7 @@ def _tables(lake: Storage, plan: Plan, layout: Layout) -> Generation:
     with ThreadPoolExecutor(3) as pool:
         stored = {
             "metadata": pool.submit(_store_arrow, lake, plan, "metadata", metadata),
-            "images": pool.submit(_store_parquet, lake, plan, "images", images),
+            "images": pool.submit(_store_images, lake, plan, images),
             "items": pool.submit(_store_parquet, lake, plan, "items", plan.items),
         }
         tables = {name: table.result() for name, table in stored.items()}
@@ -321,6 +321,13 @@ def _store(lake: Storage, plan: Plan, folder: str, suffix: str, data: bytes) -> 
     if not lake.exists(full):
         lake.write_bytes(full, data)
     return FileRef(path, digest, len(data))
+
+
+def _store_images(lake: Storage, plan: Plan, images: pa.Table) -> FileRef:
+    """As Parquet; that of the last generation where it says the same, as when prices change."""
+    if plan.before is not None and images.equals(plan.before_images):
+        return plan.before.tables["images"]
+    return _store_parquet(lake, plan, "images", images)
 
 
 def _store_arrow(lake: Storage, plan: Plan, folder: str, table: pa.Table) -> FileRef:

@@ -51,7 +51,7 @@ def _failures(plan: Plan, guard: GuardSettings) -> str | None:
     failed_before = plan.before_images.filter(pc.is_valid(plan.before_images["failure"]))
     known = pc.is_in(plan.items["image_id"], value_set=failed_before["image_id"]).to_numpy()
     failed = (states == "failed") & ~known
-    tried = failed | np.isin(states, ["added", "changed"])
+    tried = failed | (states == "added") | (states == "changed")
     count, of = int(failed.sum()), int(tried.sum())
     if count <= guard.failure_floor or count <= guard.max_failure_rate * of:
         return None

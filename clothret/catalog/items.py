@@ -7,6 +7,7 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -66,7 +67,9 @@ def read_items(url: str) -> pa.Table:
     _check_unique(ids, table, url)
     others = [name for name in table.column_names if name not in REQUIRED]
     table = table.select([*REQUIRED, *others]).add_column(0, "image_id", pa.array(ids, pa.string()))
-    return table.sort_by("image_id").combine_chunks()
+    # Sixteen hexadecimal digits are a number of 64 bits, and numbers sort ten times as fast.
+    order = np.argsort(np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype(np.uint64))
+    return table.take(pa.array(order)).combine_chunks()
 
 
 def picture_rows(folder: Path) -> list[tuple[str, str]]:
@@ -113,17 +116,16 @@ def _read(file: Path, url: str) -> pa.Table:
     if file.suffix == ".parquet":
         table = _read_parquet(file)
     else:
-        header = _read_header(file)
-        if not isinstance(header, str):
-            _check_names(header, url)
-        table = header if isinstance(header, str) else _read_csv(file)
+        names, table = _read_csv(file)
+        if names:
+            _check_names(names, url)
     if isinstance(table, str):
         reason = " ".join(table.split())[:300].replace(str(file), url)
         raise CatalogError(f"{url}: cannot be read as an items table: {reason}")
     return table
 
 
-# The three below return what is wrong: an error raised from them would keep DuckDB's objects in
+# The two below return what is wrong: an error raised from them would keep DuckDB's objects in
 # its traceback to the end of the process, where DuckDB complains of them on standard error.
 
 
@@ -134,47 +136,51 @@ def _read_parquet(file: Path) -> pa.Table | str:
         return str(error)
 
 
-def _read_header(file: Path) -> list[str] | str:
-    """Names as the file has them: `header=true` would rename an ambiguous one without a word."""
+def _read_csv(file: Path) -> tuple[list[str], pa.Table | str]:
+    """Names as the file has them (`header=true` would rename an ambiguous one without a word), and
+    the table, read only if the names will do.
+
+    The whole file decides on the types: a text in row 30,000 makes a column text.
+    """
     import duckdb  # 0.1 s that a query by garment id need not wait for
 
-    try:
-        with duckdb.connect(":memory:") as connection:
-            rows = connection.sql(
-                "SELECT * FROM read_csv(?, all_varchar=true, header=false) LIMIT 1",
-                params=[str(file)],
-            ).fetchall()
-    except (duckdb.Error, OSError, UnicodeDecodeError) as error:
-        return str(error)
-    return [name for row in rows for name in row if name is not None]
-
-
-def _read_csv(file: Path) -> pa.Table | str:
-    """The whole file decides on the types: a text in row 30,000 makes a column text."""
-    import duckdb
-
+    names: list[str] = []
     types = dict.fromkeys(REQUIRED, "VARCHAR")
     try:
         with duckdb.connect(":memory:") as connection:
-            return connection.sql(
+            first = connection.sql(
+                "SELECT * FROM read_csv(?, all_varchar=true, header=false) LIMIT 1",
+                params=[str(file)],
+            ).fetchall()
+            names = [name for row in first for name in row if name is not None]
+            wrong = _wrong_names(names)
+            return names, wrong or connection.sql(
                 "SELECT * FROM read_csv(?, types=?, header=true, sample_size=-1)",
                 params=[str(file), types],
             ).to_arrow_table()
     except (duckdb.Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        return str(error)
+        return names, str(error)
 
 
 def _check_names(names: list[str], url: str) -> None:
+    wrong = _wrong_names(names)
+    if wrong:
+        raise CatalogError(f"{url}: {wrong}")
+
+
+def _wrong_names(names: list[str]) -> str:
+    """What is wrong with the names of the columns; empty: nothing."""
     missing = [name for name in REQUIRED if name not in names]
     if missing:
-        raise CatalogError(f"{url}: expected columns item_id and image, found {names}")
+        return f"expected columns item_id and image, found {names}"
     folded = Counter(name.casefold() for name in names)
     twice = sorted(name for name in names if folded[name.casefold()] > 1)
     if twice:
-        raise CatalogError(f"{url}: columns must differ by more than case, found {twice}")
+        return f"columns must differ by more than case, found {twice}"
     reserved = sorted(name for name in names if name.casefold() in FACTS)
     if reserved:
-        raise CatalogError(f"{url}: columns {reserved} are clothret's own; rename them")
+        return f"columns {reserved} are clothret's own; rename them"
+    return ""
 
 
 def _as_text(column: pa.ChunkedArray, name: str, url: str) -> pa.ChunkedArray:

@@ -240,8 +240,10 @@ def index_catalog(
     with hold_night(settings, name, **options) as night:
         plan = night.plan()
         plan.fail(_remembered_failures(night, plan))
-        failed = {key for key, why in zip(plan.key.to_pylist(), plan.failure) if why is not None}
-        missing = [i for i in pending(night.lake, plan, describe=True) if i.key not in failed]
+        missing = pending(night.lake, plan, describe=True)
+        if missing:
+            failed = {key for key, why in zip(plan.key.to_pylist(), plan.failure) if why}
+            missing = [item for item in missing if item.key not in failed]
         if missing:
             raise CatalogError(
                 f"catalog {name}: {len(missing)} images are not segmented and described yet, "

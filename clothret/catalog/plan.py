@@ -17,6 +17,7 @@ from clothret.catalog.items import read_items
 from clothret.catalog.scan import Progress, list_images, read_memory, scan_images, write_memory
 from clothret.catalog.segments import read_content, read_images
 from clothret.catalog.shards import finished_keys, read_garments, shard_folder
+from clothret.catalog.slots import places
 from clothret.catalog.specs import CatalogSpec
 from clothret.catalog.work import Garment, WorkItem
 from clothret.errors import ArtifactError, CatalogError
@@ -85,7 +86,7 @@ class Plan:
 
     def states(self) -> NDArray[np.str_]:
         """(N,) one of `STATES` per row. `added` counts renamed images too."""
-        rows = pc.index_in(self.items["image_id"], value_set=self.before_images["image_id"])
+        rows = places(self.items["image_id"], self.before_images["image_id"])
         old_key = self.before_images["key"].take(rows)
         was_well = pc.is_null(self.before_images["failure"].take(rows))
         same = pc.fill_null(pc.and_(pc.equal(old_key, self.key), was_well), False)
@@ -96,8 +97,8 @@ class Plan:
 
     def removed(self) -> pa.Table:
         """Rows of `before_images` that the items table no longer has."""
-        gone = pc.invert(pc.is_in(self.before_images["image_id"], value_set=self.items["image_id"]))
-        return self.before_images.filter(gone)
+        rows = places(self.before_images["image_id"], self.items["image_id"])
+        return self.before_images.filter(pc.is_null(rows))
 
     def renamed(self) -> int:
         """How many of the added images have the bytes of a removed one."""
@@ -123,14 +124,16 @@ def make_plan(
         CatalogError: the items table or the images folder is not as expected.
     """
     images = open_storage(spec.images)
-    with ThreadPoolExecutor(1) as pool:
-        listed = pool.submit(list_images, images)  # while DuckDB reads the items
+    with ThreadPoolExecutor(1) as pool:  # while DuckDB reads the items
+        listed = pool.submit(list_images, images)
+        last_scan = pool.submit(read_memory, lake, spec.name)
+        last_images = pool.submit(read_generation_images, lake, before)
         items = read_items(spec.items)
-        listing = listed.result()
+        listing, remembered = listed.result(), last_scan.result()
+        before_images = last_images.result()
     hints = _hint_columns(items, detector)
     paths = items["image"].to_pylist()
     masks = [path for path in hints[MASK] if path is not None]
-    remembered = read_memory(lake, spec.name)
     memory, scanned = scan_images(
         images,
         listing,
@@ -152,7 +155,7 @@ def make_plan(
         key=key,
         failure=failure,
         before=before,
-        before_images=read_generation_images(lake, before),
+        before_images=before_images,
         folder=shard_folder(spec.name, detector.digest),
     )
 
@@ -200,29 +203,30 @@ def pending(lake: Storage, plan: Plan, *, describe: bool) -> list[WorkItem]:
     Args:
         describe: whether garments must be described; False: detected is enough.
     """
-    done = {key for key, full in finished_keys(lake, plan.folder).items() if full or not describe}
+    finished = finished_keys(lake, plan.folder).items()
+    done = [pa.array([key for key, full in finished if full or not describe], pa.string())]
     detected: dict[str, tuple[Garment, ...]] = {}
     if plan.before is not None:
         if plan.reusable or (plan.same_detector and not describe):
             for segment in plan.before.segments:
-                done.update(read_images(lake, plan.spec.name, segment)["key"].to_pylist())
+                done += read_images(lake, plan.spec.name, segment, ["key"])["key"].chunks
         elif plan.same_detector:
             detected.update(_detected_before(lake, plan))
-    rows = _first_rows(plan, done)
+    rows = _first_rows(plan, pa.chunked_array(done, pa.string()))
     keys = plan.key.take(pa.array(rows, pa.int64())).to_pylist()
     if describe:
         detected.update(read_garments(lake, plan.folder, set(keys)))
     return [_work_item(plan, row, detected.get(key)) for row, key in zip(rows, keys, strict=True)]
 
 
-def _first_rows(plan: Plan, done: set[str]) -> list[int]:
+def _first_rows(plan: Plan, done: pa.ChunkedArray) -> list[int]:
     """The first row of each key that is not done."""
-    rows, seen = [], set(done)
-    for row, key in enumerate(plan.key.to_pylist()):
-        if key is not None and key not in seen:
-            seen.add(key)
-            rows.append(row)
-    return rows
+    is_open = pc.and_(pc.is_valid(plan.key), pc.invert(pc.is_in(plan.key, value_set=done)))
+    rows = pc.indices_nonzero(is_open)
+    first: dict[str, int] = {}
+    for row, key in zip(rows.to_pylist(), plan.key.take(rows).to_pylist(), strict=True):
+        first.setdefault(key, row)
+    return list(first.values())
 
 
 def _work_item(plan: Plan, row: int, found: tuple[Garment, ...] | None) -> WorkItem:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from clothret.catalog.examine import Findings
 from clothret.catalog.plan import STATES, Plan
+from clothret.catalog.slots import places
 from clothret.lake.generations import Generation, catalog_path
 from clothret.lake.storage import Storage
 
@@ -154,7 +155,7 @@ def changed_metadata(lake: Storage, plan: Plan) -> int:
         return 0
     if old.schema != new.schema:
         return new.num_rows
-    old = old.take(pc.index_in(new["image_id"], value_set=old["image_id"]))
+    old = old.take(places(new["image_id"], old["image_id"]))
     changed = pc.is_null(old["image_id"])
     for name in new.column_names:
         changed = pc.or_(changed, _differs(old[name], new[name]))

@@ -59,9 +59,11 @@ def list_images(source: Storage) -> Listing:
     entries = source.list()
     if not entries:
         raise CatalogError(f"{source.url}: expected pictures, found no file at all")
-    columns = zip(*entries, strict=True)
     table = pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=False)],
+        [
+            pa.array([entry[place] for entry in entries], _SCHEMA.field(name).type)
+            for place, name in enumerate(Entry._fields)
+        ],
         names=list(Entry._fields),
     )
     return Listing(began, table)
@@ -93,7 +95,9 @@ def scan_images(
     entries = listing.entries
     wanted = pa.array(paths, pa.string())
     place = pc.index_in(wanted, value_set=entries["path"])
-    found = entries.take(np.unique(place.drop_null().to_numpy()))
+    asked = np.zeros(entries.num_rows, dtype=np.bool_)
+    asked[place.drop_null().to_numpy()] = True
+    found = entries.filter(pa.array(asked))
     found = found.append_column("digest", _known(found, remembered))
     moved = pc.indices_nonzero(pc.is_null(found["digest"])).to_pylist()
     digests, reasons = _digest_all(source, found, moved, max_bytes, on_progress)
@@ -136,8 +140,9 @@ def _known(found: pa.Table, remembered: pa.Table) -> pa.Array:
     """(files,) digests of the files that are as they were; null where a mark moved."""
     if not remembered.num_rows:
         return pa.nulls(found.num_rows, pa.string())
-    row = pc.index_in(found["path"], value_set=remembered["path"])
-    before = remembered.take(row)
+    before = remembered
+    if not found["path"].equals(remembered["path"]):
+        before = remembered.take(pc.index_in(found["path"], value_set=remembered["path"]))
     same = None
     for name in ("size", "mtime", "etag"):
         equal = pc.equal(found[name], before[name])

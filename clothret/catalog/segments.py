@@ -80,9 +80,11 @@ def store_segment(
     )
 
 
-def read_images(lake: Storage, catalog: str, segment: SegmentRef) -> pa.Table:
-    """The pictures of a segment, in the order of their slots."""
-    return _read(lake, catalog, segment, "images")
+def read_images(
+    lake: Storage, catalog: str, segment: SegmentRef, columns: list[str] | None = None
+) -> pa.Table:
+    """The pictures of a segment (all that is known of them: None), in the order of their slots."""
+    return _read(lake, catalog, segment, "images", columns)
 
 
 def read_facts(lake: Storage, catalog: str, segment: SegmentRef) -> pa.Table:

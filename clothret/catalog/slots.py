@@ -1,11 +1,14 @@
 """Which row of the items table stands on which slot of which segment."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+_Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +39,13 @@ class Slots:
         return len(self.slot)
 
 
+def places(ids: _Column, known: _Column) -> _Column:
+    """(N,) row of each of `ids` in `known`, null where it has none; neither holds an id twice."""
+    if len(ids) == len(known) and pc.all(pc.equal(ids, known)).as_py():
+        return pa.array(np.arange(len(ids), dtype=np.int32))  # as on most nights
+    return pc.index_in(ids, value_set=known)
+
+
 def assign(slots: Slots, image_id: pa.Array, key: pa.Array, before: pa.Table) -> NDArray[np.int64]:
     """Give each row a slot with its content.
 
@@ -54,7 +64,7 @@ def assign(slots: Slots, image_id: pa.Array, key: pa.Array, before: pa.Table) ->
     chosen = np.full(len(key), -1, np.int64)
     if not len(slots):
         return chosen
-    old_row = pc.index_in(image_id, value_set=before["image_id"])
+    old_row = places(image_id, before["image_id"])
     segment, slot = (_numbers(before[name].take(old_row)) for name in ("segment", "slot"))
     starts = np.searchsorted(slots.segment, np.arange(slots.segment[-1] + 2))
     has = segment >= 0
@@ -63,7 +73,9 @@ def assign(slots: Slots, image_id: pa.Array, key: pa.Array, before: pa.Table) ->
     kept = has & same.to_numpy(zero_copy_only=False)
     chosen[kept] = own[kept]
 
-    free = np.setdiff1d(np.arange(len(slots)), chosen[kept])
+    unused = np.ones(len(slots), dtype=np.bool_)
+    unused[chosen[kept]] = False
+    free = np.flatnonzero(unused)
     wanting = np.flatnonzero(~kept & pc.is_valid(key).to_numpy(zero_copy_only=False))
     offered, asked = slots.key.take(pa.array(free)), key.take(pa.array(wanting))
     place = _match(offered, asked)

@@ -16,8 +16,7 @@ SAMPLE_ROWS = 200_000
 """Garments of the larger trial index: scanned by codes as millions are; the other has a quarter."""
 
 _QUERIES = 30
-_COPIES = 3  # packed codes: of all criteria, of all for filters, of each alone
-_RESIDENT_ID_BYTES = 8  # a row number beside each code packed for filters
+_COPIES = 2  # packed codes: of all criteria, of each alone
 
 
 def plan_capacity(items: int, dims: Dims = (64, 64, 64), rows: int = SAMPLE_ROWS) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def plan_capacity(items: int, dims: Dims = (64, 64, 64), rows: int = SAMPLE_ROWS
     trials = [_trial(size, dims) for size in (large // 4, large)]
     small, big = trials
     code = big["bytes_per_garment"].get("codes.u8", 0)
-    memory = _COPIES * code + _RESIDENT_ID_BYTES if code else 0
+    memory = _COPIES * code
     query = {
         name: round(_line(items, large, small["query_ms"][name], big["query_ms"][name]), 2)
         for name in big["query_ms"]

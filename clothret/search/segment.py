@@ -124,7 +124,7 @@ class Segment:
         return self.info.rows
 
     def scanner(self, criterion: int | None, *, masked: bool) -> "Scanner":
-        """All codes, packed in memory at the first use: some 20 ms a million rows.
+        """All codes, packed in memory at the first use: some 100 ms a million rows.
 
         Args:
             criterion: the only one that counts, 0 to 2: its codes alone are read, a third of all.

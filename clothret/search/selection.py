@@ -14,12 +14,15 @@ from clothret.search.segment import Segment
 if TYPE_CHECKING:
     from clothret.search.scan import PackedScan
 
-COMPACT_ROWS = 10_000
-COMPACT_MOST = 3_000_000
-"""A filter worth a compact copy of its codes passes so many rows; three million take 123 MB."""
+COMPACT_ROWS = 2_000
+COMPACT_MOST = 2_000_000
+"""A filter worth a compact copy of its codes passes so many rows; two million take 112 MB."""
 
-COMPACT_AT_ONCE = 0.1
-"""Share of a segment up to which gathering the codes costs less than scanning all of them."""
+COMPACT_SHARE = 0.5
+"""Share of a segment above which a scan of everything costs little more than one of a copy."""
+
+COMPACT_USES = 30
+"""Uses that a copy of all rows would be worth making for; one of a share, of that share of them."""
 
 
 class Part:
@@ -29,6 +32,8 @@ class Part:
         size: rows of the segment.
         count: rows that pass.
         rows: (count,) passing rows, ascending; None where every row passes.
+        strays: queries whose best were not in the cells nearest to them, less those others that
+            came after.
     """
 
     def __init__(self, rows: NDArray[np.int64] | None, size: int) -> None:
@@ -36,6 +41,7 @@ class Part:
         self.size = size
         self.count = size if rows is None else len(rows)
         self.rows = None if self.count == size else rows
+        self.strays = 0
         self._lock = threading.Lock()
         self._uses = 0
         self._compact: PackedScan | None = None
@@ -49,19 +55,25 @@ class Part:
         mask[self.rows] = True
         return np.packbits(mask, bitorder="little")
 
-    def compact(self, segment: Segment, *, few: bool) -> "PackedScan | None":
+    def holds(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(n,) whether each of (n,) rows of the segment passes."""
+        if self.bits is None:
+            return np.ones(len(rows), dtype=np.bool_)
+        return (self.bits[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).astype(np.bool_)
+
+    def compact(self, segment: Segment, *, now: bool = False) -> "PackedScan | None":
         """The passing rows' codes alone; None where they are no use, or not worth it yet.
 
         Args:
-            few: so few rows pass that one query alone would rather score them all.
+            now: however often the filter was used.
         """
         if self.rows is None or not COMPACT_ROWS <= self.count <= COMPACT_MOST:
             return None
         if self._compact is None and self._lock.acquire(blocking=False):
             try:  # one thread packs; others meanwhile go on without
-                self._uses += 1
-                at_once = not few and self.count <= COMPACT_AT_ONCE * self.size
-                if self._uses > 1 or at_once:
+                self._uses += not now
+                share = self.count / self.size
+                if now or (share <= COMPACT_SHARE and self._uses > COMPACT_USES * share):
                     self._compact = segment.compact(self.rows)
             finally:
                 self._lock.release()

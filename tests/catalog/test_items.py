@@ -37,6 +37,7 @@ def test_the_order_of_the_file_does_not_matter(tmp_path: Path) -> None:
     one = table(tmp_path, "item_id,image,n\na,1.jpg,1\nb,2.jpg,2\nc,3.jpg,3\n")
     two = table(tmp_path, "item_id,image,n\nc,3.jpg,3\na,1.jpg,1\nb,2.jpg,2\n")
     assert one.equals(two)
+    assert one["image_id"].to_pylist() == sorted(one["image_id"].to_pylist())
 
 
 def test_a_late_text_makes_the_column_text(tmp_path: Path) -> None:

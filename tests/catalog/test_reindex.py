@@ -17,7 +17,7 @@ from clothret.catalog import (
 )
 from clothret.catalog.shards import run_shard
 from clothret.errors import CatalogError, LeaseError, NotFoundError, ReindexAbortedError
-from clothret.lake.generations import lease_path, rollback
+from clothret.lake.generations import lease_path, load, rollback
 from clothret.lake.lease import hold_lease
 from clothret.lake.storage import open_storage
 from clothret.lake.upkeep import gc, verify
@@ -51,6 +51,9 @@ def test_nights_cost_what_changed(make_shop: MakeShop) -> None:
     opened = open_generation(shop.settings, "shop")
     row = opened.index.find("item_id", "0003")
     assert opened.index.table(row, ["price"]).to_pylist() == [{"price": 99.0}]
+    old, new = (load(opened.lake, "shop", night.generation).tables for night in (again, prices))
+    kept = {name: new[name] == old[name] for name in new}
+    assert kept == {"metadata": False, "images": True, "items": False}
 
     write_picture(shop.images / "0004.png", 104)
     shop.add(10, 11)

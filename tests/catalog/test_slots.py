@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from clothret.catalog.slots import Slots, assign
+from clothret.catalog.slots import Slots, assign, places
 
 
 def before(rows: list[tuple[str, int | None, int | None]]) -> pa.Table:
@@ -28,6 +28,14 @@ def given(found: Slots, rows: dict[str, str | None], old: pa.Table) -> list[int]
 
 OLD = before([("a", 0, 0), ("b", 0, 1), ("c", 1, 0)])
 FOUND = slots(["ka", "kb"], ["kc"])
+
+
+def test_places_are_rows_of_the_same_id_in_any_order() -> None:
+    ids = pa.array(["a", "b", "c"])
+    assert places(ids, pa.array(["a", "b", "c"])).to_pylist() == [0, 1, 2]
+    assert places(ids, pa.chunked_array([["b"], ["d", "a"]])).to_pylist() == [2, 0, None]
+    assert places(ids, ids[:0]).to_pylist() == [None, None, None]
+    assert places(ids[:0], ids[:0]).to_pylist() == []
 
 
 def test_unchanged_rows_keep_their_slots() -> None:

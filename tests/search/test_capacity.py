@@ -25,7 +25,7 @@ def test_costs_lie_on_the_line_through_both_trials():
 def test_codes_count_where_there_are_some():
     plan = plan_capacity(1_000_000, dims=(9, 9, 9), rows=25_000)
     assert plan["bytes_per_garment"] == {"vectors.f32": 108.0, "codes.u8": 12.0}
-    assert plan["memory_gb"] == 0.044  # three copies of the codes and a row number
+    assert plan["memory_gb"] == 0.024  # two copies of the codes
 
 
 def test_no_garments_are_no_plan():

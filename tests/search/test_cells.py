@@ -10,7 +10,9 @@ from clothret.errors import ArtifactError
 from clothret.search import Index, cells
 from clothret.search.blocks import Query
 from clothret.search.cells import CellsInfo, shares_held
+from clothret.search.nearest import MOST_STRAYS, nearest
 from clothret.search.segment import Segment
+from clothret.search.selection import Part
 
 ROWS = 30_000
 DIMS = (12, 9, 16)
@@ -89,11 +91,27 @@ def test_all_cells_are_all_rows(index):
     np.testing.assert_allclose(np.sort(few), np.sort(estimates), atol=1e-4)
 
 
-def test_filters_are_not_answered_from_cells(index):
-    """The nearest cells may hold none of the rows that pass."""
-    plans = [index.search(*index.vectors(0), weights=(1, 0, 0), where="n % 2 = 0").plan
-             for _ in range(2)]  # fmt: skip
-    assert "cells" not in plans
+def test_a_wide_filter_is_answered_from_cells_and_a_narrow_one_is_not(index):
+    vectors = np.concatenate(crowded(0), axis=1)
+    for where, every, plan in (("n % 2 = 0", 2, "cells"), ("n % 6 = 0", 6, "scan")):
+        hits = index.search(*index.vectors(0), weights=(1, 0, 0), where=where)
+        scores = vectors[::every] @ (vectors[0] * np.repeat((1, 0, 0), DIMS))
+        assert hits.plan == plan
+        np.testing.assert_allclose(hits.scores, np.sort(scores)[-10:][::-1], atol=1e-5)
+
+
+def test_a_filter_whose_rows_are_not_in_the_cells_is_not_tried_there_again(index):
+    """The nearest cells hold none of the rows that pass; after three such queries they are left."""
+    vectors = np.concatenate(crowded(0), axis=1)
+    query = Query.build(index.vectors(0), (1, 0, 0), DIMS)
+    scores = vectors @ query.weighted
+    part = Part(np.flatnonzero(scores < np.quantile(scores, 0.6)), ROWS)
+    for use in range(1, 6):
+        found, plan = nearest(index.segments[0], part, query, 10)
+        assert plan == "scan"  # so deep that enough pass
+        best = np.sort(scores[found])[::-1][:10]
+        np.testing.assert_allclose(best, np.sort(scores[part.rows])[-10:][::-1], atol=1e-6)
+        assert part.strays == min(use, MOST_STRAYS)
 
 
 def test_even_directions_are_scanned_where_criteria_balance(tmp_path):

@@ -11,7 +11,13 @@ from clothret.search import Index, write_segment
 from clothret.search.blocks import Query
 from clothret.search.codebook import Codebook
 from clothret.search.nearest import nearest, start_depth
-from clothret.search.scan import MaskedScan, PackedScan, expected_misses, inner_products_at
+from clothret.search.scan import (
+    MaskedScan,
+    PackedScan,
+    expected_misses,
+    inner_products_at,
+    window,
+)
 from clothret.search.segment import Segment
 from clothret.search.selection import Part
 
@@ -84,21 +90,48 @@ def test_plans_follow_the_filter(index):
     built, _ = index
     query = Query.build(built.vectors(0), (1, 1, 1), DIMS)
     segment = built.segments[0]
-    part = Part(np.flatnonzero(np.arange(ROWS) % 5 < 2), ROWS)
     assert nearest(segment, Part(None, ROWS), query, 10)[1] == "scan"
-    assert nearest(segment, part, query, 10)[1] == "exact"  # 12,000 rows, first use
-    assert nearest(segment, part, query, 10)[1] == "compact"
+    assert nearest(segment, Part(np.arange(0, ROWS, 3), ROWS), query, 10)[1] == "scan"
     assert nearest(segment, Part(np.arange(50), ROWS), query, 10)[1] == "exact"
 
 
-def test_a_narrow_filter_is_compact_at_once_and_a_wide_one_at_its_second_use(index, monkeypatch):
-    monkeypatch.setattr("clothret.search.nearest.EXACT_ROWS", 1000)
-    monkeypatch.setattr("clothret.search.selection.COMPACT_ROWS", 1000)
-    query = Query.build(index[0].vectors(0), (1, 1, 1), DIMS)
-    segment = index[0].segments[0]
-    narrow, wide = Part(np.arange(0, ROWS, 12), ROWS), Part(np.arange(0, ROWS, 2), ROWS)
-    assert nearest(segment, narrow, query, 10)[1] == "compact"
-    assert [nearest(segment, wide, query, 10)[1] for _ in range(2)] == ["scan", "compact"]
+@pytest.mark.parametrize(("every", "first"), [(40, 1), (12, 3), (3, 11), (2, 16)])
+def test_codes_are_gathered_when_a_filter_was_used_often_enough_for_its_rows(
+    index, every, first, monkeypatch
+):
+    monkeypatch.setattr("clothret.search.selection.COMPACT_ROWS", 100)
+    part = Part(np.arange(0, ROWS, every), ROWS)
+    made = [part.compact(index[0].segments[0]) is not None for _ in range(20)]
+    assert made == [use >= first for use in range(1, 21)]
+
+
+def test_codes_of_most_rows_are_not_gathered(index):
+    part = Part(np.flatnonzero(np.arange(ROWS) % 5 > 0), ROWS)
+    assert all(part.compact(index[0].segments[0]) is None for _ in range(60))
+
+
+@pytest.mark.parametrize("most", [ROWS, 100])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_a_filter_that_goes_against_the_query_finds_its_ten_at_its_first_use(
+    index, most, weights, monkeypatch
+):
+    """None of the best rows passes: its rows are gathered, or scanned under a bitmap."""
+    monkeypatch.setattr("clothret.search.selection.COMPACT_MOST", most)
+    built, vectors = index
+    query = Query.build(built.vectors(7), weights, DIMS)
+    scores = vectors @ query.weighted
+    rows = np.flatnonzero(scores < np.quantile(scores, 0.5))
+    found, plan = nearest(built.segments[0], Part(rows, ROWS), query, 10)
+    assert plan == ("compact" if most == ROWS else "scan")
+    worst = np.sort(scores[rows])[-10] - 1e-6
+    assert np.isin(found, rows).all()
+    assert (scores[found] >= worst).sum() >= 10
+
+
+def test_a_part_knows_its_rows():
+    part = Part(np.array([0, 7, 8, 30]), 31)
+    assert part.holds(np.array([8, 9, 0, 30, 29])).tolist() == [True, False, True, True, False]
+    assert Part(None, 3).holds(np.array([2, 0])).all()
 
 
 def test_a_compact_copy_finds_what_the_whole_scan_finds(index):
@@ -204,12 +237,50 @@ def test_products_by_row_are_checked():
         inner_products_at(vectors, vectors[2], np.array([3]))
 
 
+def test_one_criterion_is_scored_without_reading_the_others():
+    query = np.zeros(200, dtype=np.float32)
+    for (first, end), expected in {
+        (0, 64): (0, 100),
+        (64, 128): (64, 100),
+        (128, 200): (100, 100),
+        (0, 200): (0, 200),
+        (0, 0): (0, 200),
+        (40, 80): (40, 40),
+    }.items():
+        query[:] = 0
+        query[first:end] = 1
+        assert window(query) == expected
+
+
+@pytest.mark.parametrize(("first", "end"), [(0, 64), (64, 128), (128, 200), (5, 7), (0, 200)])
+def test_products_of_a_part_are_those_of_the_whole(first, end):
+    vectors = np.random.default_rng(0).standard_normal((50, 200)).astype(np.float32)
+    query = np.zeros(200, dtype=np.float32)
+    query[first:end] = vectors[0, first:end]
+    rows = np.array([49, 0, 7, 7])
+    found = inner_products_at(vectors, query, rows)
+    np.testing.assert_allclose(found, vectors[rows] @ query, rtol=1e-5, atol=1e-4)
+
+
 def test_segments_say_how_they_were_made(index):
     info = index[0].segments[0].info
     assert info.codes is not None
     assert (info.codes.quantizers, info.codes.axes) == (8 + 7 + 8, 2)
     assert min(info.codes.depths) >= 100
     assert info.bytes["codes.u8"] == ROWS * 12
+
+
+def test_segments_of_coarser_codes_are_read_as_they_are(tmp_path, monkeypatch):
+    """Such as were written with three dimensions a sub-quantizer."""
+    generator = np.random.default_rng(4)
+    blocks = [unit(generator.standard_normal((ROWS, 30))) for _ in range(3)]
+    monkeypatch.setattr("clothret.search.codebook.AXES", 3)
+    built = Index.build(tmp_path / "index", *blocks, pa.table({"n": np.arange(ROWS)}))
+    monkeypatch.undo()
+    info = built.segments[0].info
+    assert info.codes is not None
+    assert (info.codes.quantizers, info.codes.axes) == (30, 3)
+    assert Index.open(tmp_path / "index").recall_check(sample=30) >= 0.99
 
 
 def test_damaged_codes_are_found_at_open(tmp_path):
