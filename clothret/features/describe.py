@@ -15,7 +15,7 @@ from clothret.features.quality import Quality, quality, sharpness
 from clothret.features.shape import shape_vector
 from clothret.features.texture import pattern_name, texture_vector
 
-SCHEMA = "features-6"
+SCHEMA = "features-7"
 """Name of what the vectors mean; another name means they cannot be compared."""
 
 DIMS: dict[str, int] = {"color": 64, "texture": 64, "shape": 72}
