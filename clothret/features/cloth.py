@@ -171,10 +171,9 @@ def _main_axis(rgb: NDArray[np.uint8], weight: NDArray[np.float32]) -> NDArray[n
 
 def _window(canvas: Canvas) -> tuple[NDArray[np.uint8], Array, tuple[float, float]]:
     """The WINDOW × WINDOW piece around the interior's center, where it is garment, the center."""
-    by_row, by_column = canvas.interior.sum(axis=1), canvas.interior.sum(axis=0)
-    area = int(by_row.sum())
-    row, column = (float(n @ np.arange(len(n))) / area for n in (by_row, by_column))
-    middle = (row, column)
+    moments = cv2.moments(canvas.interior.view(np.uint8), binaryImage=True)
+    area = moments["m00"]
+    middle = (moments["m01"] / area, moments["m10"] / area)
     rgb, inside = _piece(canvas.rgb, canvas.interior, middle, WINDOW)
     if inside.sum() < 0.1 * area:  # in parts around an empty center: around one of them
         rows, columns = np.nonzero(canvas.interior)

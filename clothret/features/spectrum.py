@@ -34,8 +34,8 @@ def spectrum(thread: Array) -> NDArray[np.float32]:
     classification", IEEE Trans. SMC 6(4), 1976 (ring and wedge energies).
     """
     order, starts, counts = _bins()
-    wave = cv2.dft(thread, flags=cv2.DFT_COMPLEX_OUTPUT)[:, : PATCH // 2 + 1]
-    power = np.square(wave).sum(axis=2).reshape(-1)[order]
+    wave = cv2.dft(thread, flags=cv2.DFT_COMPLEX_OUTPUT)
+    power = cv2.mulSpectrums(wave, wave, 0, conjB=True)[..., 0].reshape(-1)[order]
     power += np.float32(FLOOR) * power.mean() + np.float32(1e-3)
     total = np.add.reduceat(power, starts).reshape(-1, SECTORS)
     rings = total.sum(axis=1, keepdims=True)
@@ -47,13 +47,14 @@ def spectrum(thread: Array) -> NDArray[np.float32]:
 
 @cache
 def _bins() -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
-    """Order of the half spectrum's entries by bin, each bin's first, (rings, SECTORS) counts."""
+    """Order of the spectrum's first half by bin, each bin's first, (rings, SECTORS) counts."""
     rows = np.fft.fftfreq(PATCH)[:, None]
-    columns = np.arange(PATCH // 2 + 1)[None] / PATCH
+    columns = np.arange(PATCH)[None] / PATCH  # the other half mirrors this one
     ring = np.digitize(np.hypot(rows, columns), RADII) - 1
     turn = (np.arctan2(rows, columns) / np.pi + 0.5 / SECTORS) % 1
     number = ring * SECTORS + np.minimum((turn * SECTORS).astype(np.int64), SECTORS - 1)
-    number = np.where((ring < 0) | (ring >= len(RADII) - 1), BINS, number).reshape(-1)
+    outside = (ring < 0) | (ring >= len(RADII) - 1) | (columns > 0.5)
+    number = np.where(outside, BINS, number).reshape(-1)
     order = np.argsort(number, kind="stable")[: np.count_nonzero(number < BINS)]
     counts = np.bincount(number, minlength=BINS)[:BINS]
     starts = np.concatenate(([0], np.cumsum(counts)[:-1]))

@@ -7,6 +7,7 @@ deviations over the garment are kept, so that neither place nor outline matters.
 spectrum stands beside them.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
@@ -32,18 +33,33 @@ MOMENTS = {"relief": {1: 1, 2: 2, 4: 2}, "thread": {1: 1, 2: 2, 3: 2}}
 
 def texture_vector(canvas: Canvas) -> NDArray[np.float32]:
     """(64,) float32, L2 norm 1."""
+    return texture_vectors([canvas])[0]
+
+
+def texture_vectors(canvases: Sequence[Canvas]) -> list[NDArray[np.float32]]:
+    """`texture_vector` of each, one network after the other: its parameters stay in the cache."""
     hidden, head = _layers()
-    responses = pooled_responses(read_cloth(canvas))
-    return normalize(head(np.maximum(hidden(responses[None]), 0)))[0]
+    responses = pooled_responses([read_cloth(canvas) for canvas in canvases])
+    return [normalize(head(np.maximum(hidden(row[None]), 0)))[0] for row in responses]
 
 
-def pooled_responses(cloth: Cloth) -> NDArray[np.float32]:
-    """(F,) float32: moments of both networks, spectrum, contrast, detail's deviation, grain."""
-    detail, strength = detail_field(cloth.relief, cloth.inside)
-    parts = _pool("relief", np.stack((cloth.relief, detail)), cloth.inside)
-    parts += _pool("thread", cloth.thread[None], cloth.patch)
-    numbers = np.array([cloth.contrast, strength, cloth.grain], np.float32)
-    return np.concatenate((*parts, spectrum(cloth.thread), numbers))
+def pooled_responses(cloths: Sequence[Cloth]) -> list[NDArray[np.float32]]:
+    """(F,) float32 each: both networks' moments, spectrum, contrast, detail's deviation, grain."""
+    details = [detail_field(cloth.relief, cloth.inside) for cloth in cloths]
+    reliefs = [
+        _pool("relief", np.stack((cloth.relief, detail)), cloth.inside)
+        for cloth, (detail, _) in zip(cloths, details, strict=True)
+    ]
+    threads = [_pool("thread", cloth.thread[None], cloth.patch) for cloth in cloths]
+    spectra = [spectrum(cloth.thread) for cloth in cloths]
+    numbers = [
+        np.array([cloth.contrast, strength, cloth.grain], np.float32)
+        for cloth, (_, strength) in zip(cloths, details, strict=True)
+    ]
+    return [
+        np.concatenate((*relief, *thread, *rest))
+        for relief, thread, *rest in zip(reliefs, threads, spectra, numbers, strict=True)
+    ]
 
 
 def pattern_name(texture: NDArray[np.float32]) -> str:
