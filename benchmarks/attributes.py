@@ -13,7 +13,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from garment_pictures import OUTLINES, PALETTES, PATTERNS, Cut, draw_cuts, dress, loosen, read_cuts
+from garment_pictures import (
+    FIGURELESS,
+    OUTLINES,
+    PALETTES,
+    PATTERNS,
+    Cut,
+    draw_cuts,
+    dress,
+    loosen,
+    read_cuts,
+)
 from numpy.typing import NDArray
 
 from clothret.features import Failure, describe_batch
@@ -75,8 +85,26 @@ def chance(labels: NDArray[np.int64]) -> float:
     return float(np.square(share).sum())
 
 
+def implied(
+    labels: dict[str, NDArray[np.int64]], silhouettes: NDArray[np.int64], *, panels: bool
+) -> float:
+    """How often garments that show the very same colors have one texture.
+
+    Cloth without a figure shows the ground of its palette alone (unless sewn of two panels), so
+    colors tell it from the other textures: what a descriptor of nothing but color must leak. Only
+    palettes of two hues are told apart by that; the others show two depths of one color.
+    """
+    figureless = np.isin(labels["texture"], [PATTERNS.index(name) for name in FIGURELESS])
+    two_hues = np.array([" and " in name for name in PALETTES])[labels["color"]]
+    shown = 2 * labels["color"] + (figureless & two_hues & (not panels))
+    same = (shown[:, None] == shown[None]) & (silhouettes[:, None] != silhouettes[None])
+    alike = labels["texture"][:, None] == labels["texture"][None]
+    counts = same.sum(axis=1)
+    return float(((same & alike).sum(axis=1) / np.maximum(counts, 1))[counts > 0].mean())
+
+
 def draw_set(
-    cuts: list[Cut], count: int, seed: int
+    cuts: list[Cut], count: int, seed: int, *, panels: bool = False
 ) -> tuple[list[tuple[NDArray, NDArray]], dict[str, NDArray[np.int64]], NDArray[np.int64]]:
     """Pictures with masks, their labels by criterion, and the silhouette each was cut from."""
     rng = np.random.default_rng(seed)
@@ -90,7 +118,13 @@ def draw_set(
     silhouettes = np.array([rng.choice(by_class[label]) for label in labels["shape"]])
     names = list(PALETTES)
     pictures = [
-        dress(cuts[silhouettes[i]], names[labels["color"][i]], PATTERNS[labels["texture"][i]], rng)
+        dress(
+            cuts[silhouettes[i]],
+            names[labels["color"][i]],
+            PATTERNS[labels["texture"][i]],
+            rng,
+            panels=panels,
+        )
         for i in range(count)
     ]
     return pictures, labels, silhouettes
@@ -110,6 +144,17 @@ def report(found: dict[str, NDArray[np.int64]], labels: dict[str, NDArray[np.int
     return lines
 
 
+def leaks_by_hues(found: NDArray[np.int64], labels: dict[str, NDArray[np.int64]]) -> list[str]:
+    """Color's leak of texture, of palettes of one hue and of two."""
+    two_hues = np.array([" and " in name for name in PALETTES])[labels["color"]]
+    lines = []
+    for name, rows in (("one hue", ~two_hues), ("two hues", two_hues)):
+        match = labels["texture"][found[rows]] == labels["texture"][rows][:, None]
+        leak = float(match.mean()) / chance(labels["texture"])
+        lines.append(f"color's leak of texture, palettes of {name}: {leak:.2f}×")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--df2", type=Path, help="unpacked DeepFashion2 folder with true masks")
@@ -119,6 +164,11 @@ def main() -> None:
     parser.add_argument(
         "--loose", action="store_true", help="masks at the resolution of a detector's mask head"
     )
+    parser.add_argument(
+        "--panels",
+        action="store_true",
+        help="plain and knit garments sewn of both colors: all that is labelled is shown",
+    )
     parser.add_argument("--quick", action="store_true", help="300 pictures")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -127,7 +177,7 @@ def main() -> None:
         cuts = read_cuts(arguments.df2, arguments.split)
     else:
         cuts = draw_cuts(240, arguments.seed)
-    pictures, labels, silhouettes = draw_set(cuts, count, arguments.seed)
+    pictures, labels, silhouettes = draw_set(cuts, count, arguments.seed, panels=arguments.panels)
     if arguments.loose:
         pictures = [(image, loosen(mask)) for image, mask in pictures]
     described = describe_batch(pictures)
@@ -147,6 +197,12 @@ def main() -> None:
     print("\n| neighbors by | same color | same texture | same shape |\n|---|---|---|---|")
     print("| chance | " + " | ".join(f"{chance(labels[c]):.3f}" for c in CRITERIA) + " |")
     print("\n".join(report(found, labels)))
+    texture = implied(labels, silhouettes, panels=arguments.panels)
+    by_chance = texture / chance(labels["texture"])
+    print(
+        f"\nsame texture among garments that show the same colors: {texture:.3f} ({by_chance:.2f}×)"
+    )
+    print("\n".join(leaks_by_hues(found["**clothret color**"], labels)))
 
 
 if __name__ == "__main__":

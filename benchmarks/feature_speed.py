@@ -14,9 +14,10 @@ from garment_pictures import PALETTES, PATTERNS, draw_cuts, dress
 from clothret.features import describe_batch
 from clothret.features.canvas import cut_out
 from clothret.features.color import color_vector
+from clothret.features.describe import CHUNK
 from clothret.features.palette import palette
 from clothret.features.shape import shape_vector
-from clothret.features.texture import texture_vector
+from clothret.features.texture import texture_vectors
 
 
 def milliseconds(work: Callable[[], object], garments: int, rounds: int) -> float:
@@ -47,7 +48,9 @@ def main() -> None:
     parts: dict[str, Callable[[], object]] = {
         "cut out and scale": lambda: [cut_out(*pair) for pair in pairs],
         "color": lambda: [color_vector(canvas) for canvas in cut_outs],
-        "texture": lambda: [texture_vector(canvas) for canvas in cut_outs],
+        "texture": lambda: [
+            texture_vectors(cut_outs[i : i + CHUNK]) for i in range(0, count, CHUNK)
+        ],
         "shape": lambda: [shape_vector(mask) for _, mask in pairs],
         "palette and names": lambda: [palette(canvas) for canvas in cut_outs],
         "describe_batch, everything": lambda: describe_batch(pairs),

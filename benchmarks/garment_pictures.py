@@ -42,6 +42,9 @@ PATTERNS = (
     "floral",
 )
 
+FIGURELESS = ("plain", "knit")
+"""Patterns that show the ground alone, unless the garment is sewn of two panels."""
+
 OUTLINES = {
     1: "short sleeve top",
     2: "long sleeve top",
@@ -138,13 +141,31 @@ def cover_of(
     return sheet[..., 0] + sheet[..., 1], sheet[..., 2]
 
 
+def sew(mask: Mask) -> NDArray[np.float32]:
+    """1 on the lower half of the garment's area, 0 above: two panels with a seam across."""
+    area = np.cumsum(np.count_nonzero(mask, axis=1))
+    seam = int(np.searchsorted(area, area[-1] / 2))
+    lower = np.zeros(mask.shape, np.float32)
+    lower[seam:] = 1
+    return lower
+
+
 def dress(
-    cut: Cut, palette: str, pattern: str, rng: np.random.Generator, *, size: int = 224
+    cut: Cut,
+    palette: str,
+    pattern: str,
+    rng: np.random.Generator,
+    *,
+    size: int = 224,
+    panels: bool = False,
 ) -> tuple[Image, Mask]:
     """`cut` made of cloth of `pattern` in the colors of `palette`, photographed.
 
     Light (exposure −35…+20 %, white balance ±9 %), folds, distance ×0.55–1, blur up to 1 px,
     noise and JPEG 75 are drawn; so are place, mirror image and a clutter of a background.
+
+    Args:
+        panels: cloth without a figure is sewn of two panels, so that it shows its whole palette.
     """
     height, width = cut.mask.shape
     scale = 0.8 * size / max(height, width) * rng.uniform(0.85, 1.15)
@@ -157,6 +178,8 @@ def dress(
     left = int(rng.integers(0, size - small.shape[1] + 1))
     mask[top : top + small.shape[0], left : left + small.shape[1]] = small
     cover, relief = cover_of(pattern, size, float(np.sqrt(mask.sum())), rng)
+    if panels and pattern in FIGURELESS:
+        cover = np.maximum(cover, sew(mask))
     ground, figure = (np.array(color, np.float32) for color in PALETTES[palette])
     cloth = ground + cover[..., None] * (figure - ground)
     cloth = cloth + relief[..., None] * (0.8 * cloth + 28)

@@ -19,6 +19,13 @@ SIDE = 112
 MAX_SIDE = 288
 """Longest canonical side: a belt or a strap is shrunk further."""
 
+PHOTO_SIDE = 200.0
+"""Side of a garment (square root of its area) above which its photograph is shrunk: thread is
+looked at in the photograph's own pixels, but not finer than this."""
+
+SHARPENED = 0.7
+"""Part of its difference from the mean of 3 × 3 that is added to a pixel before it is counted."""
+
 MAX_PIXELS = 5000
 """Pixels whose colors are counted: more change no share by a percent."""
 
@@ -34,14 +41,18 @@ class Canvas:
         rgb: (h, w, 3) uint8, the mask's bounding box, scaled by `scale`.
         mask: (h, w) bool, the garment.
         interior: (h, w) bool, the garment without its rim; never empty.
-        lab: (N, 3) uint8, the interior's pixels in 8-bit CIELAB, at most about `MAX_PIXELS`
-            of them, evenly spread.
-        scale: canonical pixels per pixel of the photograph; above 1 it was enlarged.
+        photo: (h', w', 3) uint8, the bounding box as photographed, shrunk to `PHOTO_SIDE`.
+        photo_interior: (h', w') bool, `interior` in its pixels; never empty.
+        lab: (N, 3) uint8, pixels of the photograph's interior in 8-bit CIELAB, sharpened, at most
+            about `MAX_PIXELS` of them, evenly spread.
+        scale: canonical pixels per pixel of `photo`; above 1 it was enlarged.
     """
 
     rgb: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     interior: NDArray[np.bool_]
+    photo: NDArray[np.uint8]
+    photo_interior: NDArray[np.bool_]
     lab: NDArray[np.uint8]
     scale: float
 
@@ -84,19 +95,44 @@ def cut_out(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Canvas:
     bits = np.ascontiguousarray(mask).view(np.uint8)
     x, y, width, height = cv2.boundingRect(bits)
     window = (slice(y, y + height), slice(x, x + width))
-    scale = SIDE / float(np.sqrt(cv2.countNonZero(bits)))
-    scale = min(scale, MAX_SIDE / max(width, height))
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    rgb = cv2.resize(np.ascontiguousarray(image[window]), size, interpolation=how)
-    soft = cv2.resize(bits[window] * np.uint8(255), size, interpolation=how)
-    scaled = soft > 127
+    side = float(np.sqrt(cv2.countNonZero(bits)))
+    photo = _scaled(np.ascontiguousarray(image[window]), min(PHOTO_SIDE / side, 1.0))
+    soft = _scaled(bits[window] * np.uint8(255), min(PHOTO_SIDE / side, 1.0))
+    scale = min(SIDE / min(side, PHOTO_SIDE), MAX_SIDE / max(soft.shape))
+    rgb, canonical = _scaled(photo, scale), _scaled(soft, scale)
+    scaled = canonical > 127
     if not scaled.any():
-        scaled = soft >= soft.max()
+        scaled = canonical >= canonical.max()
     interior = _interior(scaled)
-    pixels = rgb[interior]
-    lab = encode_lab(pixels[:: -(-len(pixels) // MAX_PIXELS)])
-    return Canvas(rgb, scaled, interior, lab, scale)
+    within = _within(interior, soft)
+    return Canvas(rgb, scaled, interior, photo, within, _colors(photo, within), scale)
+
+
+def _scaled(plane: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """(H, W, …) uint8 `scale` times as large, at least one pixel wide and high."""
+    if scale == 1:
+        return plane
+    size = (max(round(plane.shape[1] * scale), 1), max(round(plane.shape[0] * scale), 1))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane, size, interpolation=how), np.uint8)
+
+
+def _within(interior: NDArray[np.bool_], soft: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """`interior` in the photograph's pixels; `soft` is the mask there, in 0..255."""
+    size = (soft.shape[1], soft.shape[0])
+    within = cv2.resize(interior.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    return within if within.any() else soft >= soft.max()
+
+
+def _colors(photo: NDArray[np.uint8], within: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(N, 3) uint8 CIELAB of the garment's pixels, each farther from its neighbors than it was.
+
+    A lens and a JPEG file blend the colors of fine thread; sharpening takes some of it back.
+    """
+    blurred = cv2.blur(photo, (3, 3))
+    sharp = cv2.addWeighted(photo, 1 + SHARPENED, blurred, -SHARPENED, 0)
+    pixels = sharp[within]
+    return encode_lab(pixels[:: -(-len(pixels) // MAX_PIXELS)])
 
 
 def _interior(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

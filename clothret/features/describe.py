@@ -13,9 +13,9 @@ from clothret.features.color import color_vector
 from clothret.features.palette import Swatch, palette
 from clothret.features.quality import Quality, quality, sharpness
 from clothret.features.shape import shape_vector
-from clothret.features.texture import pattern_name, texture_vector
+from clothret.features.texture import pattern_name, texture_vectors
 
-SCHEMA = "features-6"
+SCHEMA = "features-7"
 """Name of what the vectors mean; another name means they cannot be compared."""
 
 DIMS: dict[str, int] = {"color": 64, "texture": 64, "shape": 72}
@@ -97,7 +97,7 @@ def _cut_out(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Canvas | Fail
 def _features(canvases: list[Canvas], masks: list[NDArray[np.bool_]]) -> list[Features]:
     """One descriptor after the other over all garments: its parameters stay in the cache."""
     colors = [color_vector(canvas) for canvas in canvases]
-    textures = [texture_vector(canvas) for canvas in canvases]
+    textures = texture_vectors(canvases)
     shapes = [shape_vector(mask) for mask in masks]
     palettes = [palette(canvas) for canvas in canvases]
     qualities = [

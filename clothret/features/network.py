@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
@@ -35,13 +36,14 @@ class Convolution:
         padded[:, :, edge : edge + height, edge : edge + width] = x
         rows = (height + 2 * edge - self.kernel) // step + 1
         columns = (width + 2 * edge - self.kernel) // step + 1
-        patches = np.empty((self.kernel**2, channels, batch, rows, columns), np.float32)
-        for number in range(self.kernel**2):
-            top, left = divmod(number, self.kernel)
-            patches[number] = padded[
-                :, :, top : top + step * rows : step, left : left + step * columns : step
-            ]
-        y: Array = self.weight @ patches.reshape(-1, batch * rows * columns)
+        over, apart, down, across = padded.strides
+        patches = as_strided(
+            padded,
+            (self.kernel, self.kernel, channels, batch, rows, columns),
+            (down, across, over, apart, down * step, across * step),
+            writeable=False,
+        )
+        y: Array = self.weight @ np.ascontiguousarray(patches).reshape(-1, batch * rows * columns)
         y += self.bias
         return np.maximum(y, 0, out=y).reshape(-1, batch, rows, columns)
 

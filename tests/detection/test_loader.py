@@ -68,6 +68,7 @@ def test_canvases_follow_torchvisions_rule_in_whole_strides() -> None:
     assert canvas_of(1 / 2, 800, 1333) == (1344, 672)
 
 
+@pytest.mark.filterwarnings("ignore:.*max number of worker")  # on a machine of one core
 def test_a_step_is_the_same_wherever_it_is_made(notes: Annotations) -> None:
     """After a restart at step 4, in another process, or as one of two ranks."""
     whole = dataset(notes)

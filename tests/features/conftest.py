@@ -63,3 +63,17 @@ def fields() -> dict[str, NDArray[np.float64]]:
         "checks": (across + down) / 2,
         "dots": dots * 1.0,
     }
+
+
+@pytest.fixture
+def gray_square() -> Callable[..., Pair]:
+    """`gray_square(field)`: `field` (H, W) in [0, 1] mixes two grays; 20 px of ground around."""
+
+    def painted(field: NDArray, low: float = 90.0, high: float = 150.0) -> Pair:
+        image = np.full((*field.shape, 3), 30.0)
+        mask = np.zeros(field.shape, bool)
+        mask[20:-20, 20:-20] = True
+        image[mask] = (low + field * (high - low))[mask][:, None]
+        return image.round().astype(np.uint8), mask
+
+    return painted

@@ -1,13 +1,16 @@
 """What the texture networks are fitted on, and that fitting goes on where it was left."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from clothret.features.cloth import detail_field
+from clothret.features.fit import painted
 from clothret.features.fit.cloths import REAL_VIEWS, Cloths, change_view, draw_cloths
+from clothret.features.fit.painted import REPEATS, strew
 from clothret.features.fit.patterns import KINDS, draw_field
+from clothret.features.fit.photos import place_outline
 from clothret.features.fit.texture import BATCH, REAL, Fitting
 
 torch = pytest.importorskip("torch")
@@ -51,12 +54,47 @@ def test_a_changed_view_keeps_most_of_the_garment_and_its_size_follows(paint, fi
 def test_cloths_are_read_as_they_were_saved(drawn, tmp_path):
     drawn.save(tmp_path / "cloths.npz")
     read = Cloths.load(tmp_path / "cloths.npz")
-    for first, second in zip(drawn.view(3, 1), read.view(3, 1), strict=True):
-        np.testing.assert_array_equal(first, second)
-    field, weight, contrast = read.view(3, 1)
-    assert set(np.unique(weight)) == {0, 1}
-    assert not field[weight == 0].any()
-    assert 0 <= contrast < 1
+    first, second = drawn.view(3, 1), read.view(3, 1)
+    for field in fields(first):
+        np.testing.assert_array_equal(getattr(first, field.name), getattr(second, field.name))
+    for surface, weight in ((second.relief, second.inside), (second.thread, second.patch)):
+        assert set(np.unique(weight)) <= {0, 1}
+        assert weight.any()
+        assert not surface[weight == 0].any()
+    assert 0 <= second.contrast < 1
+    assert 0 <= second.grain < 1
+
+
+def test_cloths_are_cut_to_the_outlines_of_real_garments():
+    outline = np.zeros((50, 20), bool)
+    outline[:, 5:] = True
+    outline[40:, :5] = True
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        mask = place_outline(outline, 200, rng)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert 0.64 <= height / 200 <= 0.96
+        assert width / height == pytest.approx(20 / 50, abs=0.03)
+        assert mask.sum() / (height * width) == pytest.approx(outline.mean(), abs=0.03)
+
+
+def test_strewn_points_keep_their_distance_around_the_edges():
+    points = strew(0.2, np.random.default_rng(0))
+    away = np.abs(points[:, None] - points[None])
+    away = np.minimum(away, 1 - away)
+    gaps = np.hypot(away[..., 0], away[..., 1]) + np.eye(len(points))
+    assert gaps.min() >= 0.2
+    assert len(points) >= 10
+
+
+@pytest.mark.parametrize("print_", [painted.daisies, painted.rosettes, painted.fur_stripes])
+def test_a_painted_print_repeats_without_a_seam(print_):
+    v, u = np.mgrid[: 2 * REPEATS * 20, : 2 * REPEATS * 20].astype(np.float32) / 20
+    field = print_(u, v, np.random.default_rng(1))
+    half = REPEATS * 20
+    np.testing.assert_allclose(field[:half, :half], field[half:, half:], atol=0.02)
+    assert field.max() > 0.9
 
 
 def test_detail_is_of_one_strength_on_faint_and_on_bold_cloth():

@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clothret.features.canvas import cut_out
-from clothret.features.cloth import WINDOW, texture_field
+from clothret.features.cloth import PATCH, WINDOW, Cloth, read_cloth
 from clothret.features.fit.patterns import KINDS
 from clothret.features.fit.photos import sample_views
 from clothret.imaging.decode import read_image
@@ -20,7 +20,7 @@ from clothret.imaging.masks import polygons_to_rle, rle_decode
 
 logger = logging.getLogger(__name__)
 
-STEP = 31.0
+STEP = np.float32(31)
 """Fields are kept as int8 in steps of 1/31 deviation."""
 
 MIN_AREA = 2500
@@ -42,51 +42,73 @@ class Cloths:
     """Some photographs of each of N cloths, as the descriptor sees them.
 
     Attributes:
-        fields: (N, views, WINDOW, WINDOW) int8, in steps of 1 / STEP.
-        weights: (N, views, WINDOW, WINDOW / 8) uint8, packed bits, 1 inside.
-        contrasts: (N, views) float32.
+        reliefs, threads: (N, views, WINDOW or PATCH, the same) int8, in steps of 1 / STEP.
+        insides, patches: (N, views, WINDOW or PATCH, an eighth) uint8, packed bits, 1 inside.
+        numbers: (N, views, 2) float32, contrast and grain.
         kinds: (N,) int64, positions in `KINDS`; -1 unknown.
     """
 
-    fields: NDArray[np.int8]
-    weights: NDArray[np.uint8]
-    contrasts: NDArray[np.float32]
+    reliefs: NDArray[np.int8]
+    insides: NDArray[np.uint8]
+    threads: NDArray[np.int8]
+    patches: NDArray[np.uint8]
+    numbers: NDArray[np.float32]
     kinds: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.kinds)
 
-    def view(self, row: int, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
-        """Field, weight and contrast, as `texture_field` returned them."""
-        field = self.fields[row, number].astype(np.float32) / np.float32(STEP)
-        weight = np.unpackbits(self.weights[row, number], axis=1).astype(np.float32)
-        return field, weight, float(self.contrasts[row, number])
+    @property
+    def views(self) -> int:
+        return self.reliefs.shape[1]
+
+    def view(self, row: int, number: int) -> Cloth:
+        """What `read_cloth` returned."""
+        at = (row, number)
+        relief, thread = (p[at].astype(np.float32) / STEP for p in (self.reliefs, self.threads))
+        inside, patch = (
+            np.unpackbits(bits[at], axis=1).astype(np.float32)
+            for bits in (self.insides, self.patches)
+        )
+        contrast, grain = self.numbers[at].tolist()
+        return Cloth(relief, inside, contrast, thread, patch, grain)
 
     def save(self, path: Path) -> None:
         partial = path.with_suffix(".part.npz")
-        np.savez(
-            partial,
-            fields=self.fields,
-            weights=self.weights,
-            contrasts=self.contrasts,
-            kinds=self.kinds,
-        )
+        np.savez(partial, **{name: getattr(self, name) for name in ARRAYS})
         partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Cloths":
         with np.load(path) as file:
-            return cls(*(file[name] for name in ("fields", "weights", "contrasts", "kinds")))
+            return cls(*(file[name] for name in ARRAYS))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Cloths"]) -> "Cloths":
+        """All of the parts' cloths."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS))
 
 
-def draw_cloths(count: int, seed: int) -> Cloths:
-    """Two photographs of each of `count` generated cloths of all kinds."""
+ARRAYS = tuple(field.name for field in fields(Cloths))
+
+
+def draw_cloths(
+    count: int, seed: int, outlines: Sequence[NDArray[np.bool_]] = (), views: int = 2
+) -> Cloths:
+    """Some photographs of each of `count` generated cloths of all kinds.
+
+    Args:
+        outlines: (h, w) bool masks of real garments, cut out, that half of them are cut to.
+    """
     rng = np.random.default_rng(seed)
     names = list(KINDS)
     chance = np.array([0.6 if n in RARE else 2.4 if n in FREQUENT else 1.6 for n in names])
     kinds = rng.choice(len(names), count, p=chance / chance.sum())
-    views = [[_seen(*pair) for pair in sample_views(names[kind], rng)] for kind in kinds]
-    return _stacked(views, kinds)
+    seen = [
+        [read_cloth(cut_out(*pair)) for pair in sample_views(names[kind], rng, outlines, views)]
+        for kind in kinds
+    ]
+    return _stacked(seen, kinds)
 
 
 def read_cloths(folder: Path, seed: int = 0) -> Cloths:
@@ -95,7 +117,7 @@ def read_cloths(folder: Path, seed: int = 0) -> Cloths:
     views = []
     for image, mask in _garments(folder):
         pairs = [(image, mask), *(change_view(image, mask, rng) for _ in range(REAL_VIEWS - 1))]
-        views.append([_seen(*pair) for pair in pairs])
+        views.append([read_cloth(cut_out(*pair)) for pair in pairs])
     return _stacked(views, np.full(len(views), -1))
 
 
@@ -135,20 +157,21 @@ def _polygons(garment: dict[str, Any]) -> list[NDArray[np.float32]]:
     return [np.reshape(flat, (-1, 2)).astype(np.float32) for flat in garment["segmentation"]]
 
 
-def _seen(
-    image: NDArray[np.uint8], mask: NDArray[np.bool_]
-) -> tuple[NDArray[np.int8], NDArray[np.uint8], float]:
-    field, weight, contrast = texture_field(cut_out(image, mask))
-    return np.round(field * STEP).astype(np.int8), np.packbits(weight > 0, axis=1), contrast
-
-
-def _stacked(views: list[list[Any]], kinds: NDArray[np.int64]) -> Cloths:
-    count, each = len(views), len(views[0])
-    fields = np.zeros((count, each, WINDOW, WINDOW), np.int8)
-    weights = np.zeros((count, each, WINDOW, WINDOW // 8), np.uint8)
-    contrasts = np.zeros((count, each), np.float32)
+def _stacked(views: list[list[Cloth]], kinds: NDArray[np.int64]) -> Cloths:
+    shape = (len(views), len(views[0]))
+    cloths = Cloths(
+        reliefs=np.zeros((*shape, WINDOW, WINDOW), np.int8),
+        insides=np.zeros((*shape, WINDOW, WINDOW // 8), np.uint8),
+        threads=np.zeros((*shape, PATCH, PATCH), np.int8),
+        patches=np.zeros((*shape, PATCH, PATCH // 8), np.uint8),
+        numbers=np.zeros((*shape, 2), np.float32),
+        kinds=kinds.astype(np.int64),
+    )
     for row, seen in enumerate(views):
-        for number, (field, weight, contrast) in enumerate(seen):
-            fields[row, number], weights[row, number] = field, weight
-            contrasts[row, number] = contrast
-    return Cloths(fields, weights, contrasts, kinds.astype(np.int64))
+        for number, cloth in enumerate(seen):
+            cloths.reliefs[row, number] = np.round(cloth.relief * STEP)
+            cloths.insides[row, number] = np.packbits(cloth.inside > 0, axis=1)
+            cloths.threads[row, number] = np.round(cloth.thread * STEP)
+            cloths.patches[row, number] = np.packbits(cloth.patch > 0, axis=1)
+            cloths.numbers[row, number] = cloth.contrast, cloth.grain
+    return cloths

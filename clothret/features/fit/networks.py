@@ -11,11 +11,15 @@ from torch.nn import functional
 
 
 def stack(
-    channels: tuple[int, ...], strides: tuple[int, ...], first_kernel: int = 5
+    channels: tuple[int, ...],
+    strides: tuple[int, ...],
+    *,
+    inputs: int = 1,
+    first_kernel: int = 5,
 ) -> nn.Sequential:
-    """Convolution, batch-norm, rectifier for each of `channels`, from one input channel."""
+    """Convolution, batch-norm, rectifier for each of `channels`, from `inputs` channels."""
     layers: list[nn.Module] = []
-    before = 1
+    before = inputs
     for number, (count, stride) in enumerate(zip(channels, strides, strict=True)):
         kernel = 3 if number else first_kernel
         layers.append(nn.Conv2d(before, count, kernel, stride, kernel // 2))

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from clothret.features.fit import geometric, prints, weaves
+from clothret.features.fit import geometric, painted, prints, weaves
 from clothret.features.fit.fields import Field, Pattern
 
 Variant = tuple[Pattern, tuple[float, float], float]
@@ -11,16 +11,21 @@ Variant = tuple[Pattern, tuple[float, float], float]
 
 KINDS: dict[str, tuple[Variant, ...]] = {
     "plain": (
-        (weaves.plain, (0.1, 0.3), 0.7),
-        (weaves.faint_weave, (0.012, 0.05), 0.3),
+        (weaves.plain, (0.1, 0.3), 0.45),
+        (weaves.faint_weave, (0.012, 0.05), 0.27),
+        (weaves.grain, (0.1, 0.3), 0.18),
+        (weaves.panels, (0.9, 1.1), 0.1),
     ),
     "horizontal stripes": ((geometric.horizontal_stripes, (0.035, 0.42), 1.0),),
     "vertical stripes": ((geometric.vertical_stripes, (0.035, 0.42), 1.0),),
     "diagonal stripes": ((geometric.diagonal_stripes, (0.05, 0.25), 1.0),),
     "checks": ((geometric.checks, (0.06, 0.4), 1.0),),
-    "dots": ((geometric.dots, (0.05, 0.32), 1.0),),
+    "dots": (
+        (geometric.dots, (0.05, 0.32), 0.85),
+        (painted.strewn_dots, (0.06, 0.28), 0.15),
+    ),
     "herringbone": (
-        (weaves.herringbone, (0.07, 0.35), 0.8),
+        (weaves.herringbone, (0.045, 0.35), 0.8),
         (weaves.chevron, (0.08, 0.3), 0.2),
     ),
     "knit": (
@@ -32,19 +37,26 @@ KINDS: dict[str, tuple[Variant, ...]] = {
         (weaves.cable, (0.06, 0.2), 0.1),
     ),
     "animal": (
-        (prints.leopard, (0.08, 0.3), 0.25),
-        (prints.cheetah, (0.07, 0.25), 0.15),
-        (prints.blotches, (0.07, 0.25), 0.15),
-        (prints.maze, (0.09, 0.28), 0.1),
-        (prints.giraffe, (0.1, 0.28), 0.1),
-        (prints.zebra, (0.08, 0.3), 0.25),
+        (prints.leopard, (0.08, 0.3), 0.16),
+        (prints.cheetah, (0.07, 0.25), 0.1),
+        (prints.blotches, (0.07, 0.25), 0.1),
+        (prints.contours, (0.05, 0.2), 0.06),
+        (prints.maze, (0.09, 0.28), 0.08),
+        (prints.giraffe, (0.1, 0.28), 0.08),
+        (prints.zebra, (0.08, 0.3), 0.16),
+        (painted.rosettes, (0.08, 0.3), 0.12),
+        (painted.fur_spots, (0.08, 0.28), 0.08),
+        (painted.fur_stripes, (0.1, 0.35), 0.06),
     ),
     "floral": (
-        (prints.flowers, (0.1, 0.4), 0.35),
-        (prints.round_petals, (0.1, 0.38), 0.35),
-        (prints.roses, (0.14, 0.4), 0.1),
-        (prints.sprigs, (0.14, 0.36), 0.08),
-        (prints.two_layers, (0.16, 0.4), 0.12),
+        (prints.flowers, (0.1, 0.4), 0.2),
+        (prints.round_petals, (0.1, 0.38), 0.2),
+        (prints.roses, (0.14, 0.4), 0.06),
+        (prints.sprigs, (0.14, 0.36), 0.06),
+        (prints.two_layers, (0.16, 0.4), 0.08),
+        (painted.blossoms, (0.1, 0.38), 0.18),
+        (painted.daisies, (0.1, 0.38), 0.14),
+        (painted.bouquets, (0.16, 0.4), 0.08),
     ),
     "denim": ((weaves.denim, (0.03, 0.07), 1.0),),
     "marl": ((weaves.marl, (0.04, 0.1), 1.0),),

@@ -1,5 +1,7 @@
 """Pretended photographs of a garment: outline, two colors, folds, light, distance, camera."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -7,14 +9,29 @@ from numpy.typing import NDArray
 from clothret.features.fit.fields import Field
 from clothret.features.fit.patterns import draw_field
 
-SIZE = 224
-"""Height and width in pixels of a photograph at distance 1."""
+SIZES = (190.0, 400.0)
+"""Least and greatest height and width in pixels of a photograph at distance 1."""
 
 RELIEF = frozenset({"knit", "denim", "marl", "lace"})
 """Kinds that are mostly light and shade on one color."""
 
 
-def draw_outline(rng: np.random.Generator, size: int = SIZE) -> NDArray[np.bool_]:
+def place_outline(
+    outline: NDArray[np.bool_], size: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """(size, size) bool: a garment's own mask somewhere in a picture, mirrored or not."""
+    scale = size * rng.uniform(0.65, 0.95) / max(outline.shape)
+    height, width = (min(max(round(n * scale), 4), size) for n in outline.shape)
+    bits = cv2.resize(
+        outline.view(np.uint8) * np.uint8(255), (width, height), interpolation=cv2.INTER_AREA
+    )
+    mask = np.zeros((size, size), bool)
+    top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
+    mask[top : top + height, left : left + width] = bits[:, :: rng.choice([-1, 1])] > 127
+    return mask
+
+
+def draw_outline(rng: np.random.Generator, size: int) -> NDArray[np.bool_]:
     """A crude garment: a top with sleeves, trousers, or a skirt; sometimes cut by a bag."""
     mask = np.zeros((size, size), np.uint8)
     top, bottom = rng.uniform(0.05, 0.15), rng.uniform(0.75, 0.97)
@@ -51,8 +68,12 @@ def draw_colors(kind: str, rng: np.random.Generator) -> tuple[Field, Field]:
     first = rng.uniform(10, 245, 3)
     if rng.random() < 0.35:
         first = np.full(3, rng.uniform(10, 245)) + rng.normal(0, 6, 3)
-    if kind in RELIEF and rng.random() < 0.7:
-        return first.astype(np.float32), (first * rng.uniform(0.3, 0.85)).astype(np.float32)
+    if kind in RELIEF and rng.random() < 0.75:
+        return first.astype(np.float32), (first * rng.uniform(0.3, 0.9)).astype(np.float32)
+    if rng.random() < 0.25:  # one hue, darker or lighter
+        shade = rng.uniform(0.4, 0.85)
+        pair = (first, first * shade) if rng.random() < 0.6 else (first * shade, first)
+        return pair[0].astype(np.float32), pair[1].astype(np.float32)
     second = rng.uniform(5, 250, 3)
     while np.abs(second - first).max() < 30:
         second = rng.uniform(5, 250, 3)
@@ -61,7 +82,7 @@ def draw_colors(kind: str, rng: np.random.Generator) -> tuple[Field, Field]:
     return first.astype(np.float32), second.astype(np.float32)
 
 
-def draw_folds(rng: np.random.Generator, size: int = SIZE) -> Field:
+def draw_folds(rng: np.random.Generator, size: int) -> Field:
     """(size, size) light on draped cloth: broad shading, creases, highlights; about 1."""
     shade = np.ones((size, size), np.float32)
     hanging = rng.random() < 0.4  # folds that run down the cloth
@@ -128,13 +149,31 @@ def _camera(
 
 
 def sample_views(
-    kind: str, rng: np.random.Generator, views: int = 2
+    kind: str,
+    rng: np.random.Generator,
+    outlines: Sequence[NDArray[np.bool_]] = (),
+    views: int = 2,
 ) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
-    """Photographs of one cloth: other garment, colors, folds, light and camera in each."""
-    masks = [draw_outline(rng) for _ in range(views)]
+    """Photographs of one cloth: other garment, colors, folds, light and camera in each.
+
+    Args:
+        outlines: (h, w) bool masks of real garments, cut out; half of the pictures are of them.
+    """
+    size = round(float(np.exp(rng.uniform(*np.log(SIZES)))))
+    masks = [_any_outline(outlines, size, rng) for _ in range(views)]
     side = float(np.sqrt(np.mean([np.count_nonzero(mask) for mask in masks])))
-    field = draw_field(kind, SIZE, side, rng)
+    field = draw_field(kind, size, side, rng)
     return [photograph(_turned(field, rng), kind, mask, rng) for mask in masks]
+
+
+def _any_outline(
+    outlines: Sequence[NDArray[np.bool_]], size: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    if outlines and rng.random() < 0.5:
+        mask = place_outline(outlines[int(rng.integers(len(outlines)))], size, rng)
+        if np.count_nonzero(mask) > 0.05 * size * size:
+            return mask
+    return draw_outline(rng, size)
 
 
 def _turned(field: Field, rng: np.random.Generator) -> Field:

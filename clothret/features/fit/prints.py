@@ -41,6 +41,14 @@ def blotches(u: Field, v: Field, rng: np.random.Generator) -> Field:
     return edge(rng.uniform(0.0, 1.0) - height, rng.choice([0.1, 0.4]))
 
 
+def contours(u: Field, v: Field, rng: np.random.Generator) -> Field:
+    """Rims of smooth islands: rosettes as the level lines of noise, some with a tinted heart."""
+    height = noise(u * 0.8, v * 0.8, rng) + rng.uniform(0, 0.3) * noise(u * 2, v * 2, rng)
+    level, width = rng.uniform(0.5, 1.2), rng.uniform(0.15, 0.35)
+    rim = edge(np.abs(height - level) - width, 0.15)
+    return np.maximum(rim, rng.choice([0, 0.3, 0.5]) * edge(level - height, 0.15))
+
+
 def maze(u: Field, v: Field, rng: np.random.Generator) -> Field:
     """Spots and short worms of one width, as reaction and diffusion make them."""
     stretch = float(np.exp(rng.uniform(-0.6, 0.6) * rng.choice([0, 1])))

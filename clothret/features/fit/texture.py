@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clothret.features.cloth import WINDOW, detail_field
+from clothret.features.cielab import Array
+from clothret.features.cloth import WINDOW, Cloth, detail_field
 from clothret.features.fit.cloths import Cloths, draw_cloths, read_cloths
 from clothret.features.fit.networks import (
     export_dense,
@@ -23,14 +24,25 @@ from clothret.features.fit.networks import (
     write_arrays,
 )
 from clothret.features.fit.patterns import KINDS
+from clothret.features.fit.shape import read_outlines
+from clothret.features.spectrum import LENGTH, spectrum
+from clothret.features.texture import MOMENTS
 
 logger = logging.getLogger(__name__)
 
 LEARNED = 64
-HIDDEN = 128
-FINE, FINE_STRIDES = (12, 24, 48), (2, 2, 2)
-COARSE, COARSE_STRIDES = (16, 32, 64, 96), (2, 2, 2, 1)
-POOLED = FINE[-2] + 2 * FINE[-1] + COARSE[-2] + 2 * COARSE[-1] + 2
+HIDDEN = 256
+DROPPED = 0.3
+"""Share of the pooled responses left out at random: what is learned must not rest on a few."""
+
+CHANNELS = {"relief": (24, 48, 64, 96, 96), "thread": (12, 24, 48, 64)}
+STRIDES = {"relief": (4, 2, 1, 2, 1), "thread": (2, 2, 2, 1)}
+NUMBERS = LENGTH + 3
+POOLED = NUMBERS + sum(
+    moments * CHANNELS[name][layer]
+    for name, layers in MOMENTS.items()
+    for layer, moments in layers.items()
+)
 
 BATCH = 44
 """Generated cloths a step; `REAL` garments of photographs come on top, two views of each."""
@@ -38,6 +50,10 @@ BATCH = 44
 REAL = 8
 RATE = 4e-3
 TEMPERATURE = 0.15
+SAME_CLOTH = 0.5
+"""Weight of finding the very cloth again, beside 1 for its kind: without it kinds that were not
+drawn in just this way are told apart worse."""
+
 SHARD = 500
 """Generated cloths in one file."""
 
@@ -48,8 +64,9 @@ Generated folds are tamer than real ones, and garments in which no pattern is re
 confidence are mostly plain. Source: Lee, "Pseudo-Label", ICML workshop 2013.
 """
 
-Views = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Detail (B, 1, WINDOW, WINDOW), relief at half the size, weights (as detail), numbers (B, 2)."""
+Views = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+"""Relief with its detail (B, 2, WINDOW, WINDOW) and inside (B, 1, …), thread (B, 1, PATCH, PATCH)
+and patch (B, 1, …), numbers (B, NUMBERS): spectrum, contrast, detail's deviation, grain."""
 
 
 class ClothNet(nn.Module):
@@ -57,30 +74,36 @@ class ClothNet(nn.Module):
 
     def __init__(self, kinds: int) -> None:
         super().__init__()
-        self.fine = stack(FINE, FINE_STRIDES)
-        self.coarse = stack(COARSE, COARSE_STRIDES)
+        self.relief = stack(CHANNELS["relief"], STRIDES["relief"], inputs=2, first_kernel=7)
+        self.thread = stack(CHANNELS["thread"], STRIDES["thread"])
         self.norm = nn.BatchNorm1d(POOLED)
         self.hidden = nn.Linear(POOLED, HIDDEN)
         self.head = nn.Linear(HIDDEN, LEARNED)
         self.proxies = nn.Parameter(torch.randn(kinds, LEARNED) * 0.1)
 
-    def forward(self, detail: Tensor, relief: Tensor, weights: Tensor, numbers: Tensor) -> Tensor:
-        fine = _pool(self.fine, detail, weights)
-        coarse = _pool(self.coarse, relief, weights)
-        hidden = self.norm(torch.cat([*fine, *coarse, numbers], dim=1))
-        hidden = functional.dropout(hidden, 0.1, self.training)
+    def forward(
+        self, relief: Tensor, inside: Tensor, thread: Tensor, patch: Tensor, numbers: Tensor
+    ) -> Tensor:
+        parts = _pool("relief", self.relief, relief, inside)
+        parts += _pool("thread", self.thread, thread, patch)
+        hidden = self.norm(torch.cat([*parts, numbers], dim=1))
+        hidden = functional.dropout(hidden, DROPPED, self.training)
         return functional.normalize(self.head(functional.relu(self.hidden(hidden))), dim=1)
 
 
-def _pool(layers: nn.Sequential, fields: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
-    """Over the garment: mean of the last layer but one, mean and deviation of the last."""
-    before = layers[:-3](fields)
-    responses = layers[-3:](before)
-    weight = _shares(weights, responses)
-    mean = (responses * weight).sum((2, 3))
-    square = (responses * responses * weight).sum((2, 3))
-    earlier = (before * _shares(weights, before)).sum((2, 3))
-    return earlier, mean, torch.sqrt((square - mean * mean).clamp(min=0) + 1e-4)
+def _pool(name: str, layers: nn.Sequential, planes: Tensor, weights: Tensor) -> list[Tensor]:
+    """Moments over the garment of the layers in `MOMENTS`."""
+    responses, parts = planes, []
+    for number in range(len(layers) // 3):
+        responses = layers[3 * number : 3 * number + 3](responses)
+        if moments := MOMENTS[name].get(number):
+            weight = _shares(weights, responses)
+            mean = (responses * weight).sum((2, 3))
+            parts.append(mean)
+            if moments > 1:
+                square = (responses * responses * weight).sum((2, 3))
+                parts.append(torch.sqrt((square - mean * mean).clamp(min=0) + 1e-4))
+    return parts
 
 
 def _shares(weights: Tensor, responses: Tensor) -> Tensor:
@@ -89,45 +112,60 @@ def _shares(weights: Tensor, responses: Tensor) -> Tensor:
     return weight / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
 
 
-def augment(
-    field: NDArray[np.float32], weight: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """One view mirrored, figure and ground exchanged, partly covered, noisier, softer."""
-    if rng.random() < 0.5:
-        field, weight = field[:, ::-1], weight[:, ::-1]
-    if rng.random() < 0.5:
-        field, weight = field[::-1], weight[::-1]
-    field, weight = np.ascontiguousarray(field), np.ascontiguousarray(weight)
+def augment(cloth: Cloth, rng: np.random.Generator) -> Cloth:
+    """One view mirrored, turned, figure and ground exchanged, partly covered, noisier, softer."""
+    planes = [cloth.relief, cloth.inside, cloth.thread, cloth.patch]
+    for axis in (0, 1):
+        if rng.random() < 0.5:
+            planes = [np.flip(plane, axis) for plane in planes]
+    relief, inside, thread, patch = (np.ascontiguousarray(plane) for plane in planes)
+    if rng.random() < 0.7:
+        relief, inside = turn(relief, inside, rng)
     if rng.random() < 0.15:
-        field = -field
-    if rng.random() < 0.3:
-        x, y = rng.integers(0, WINDOW, 2)
-        field[y : y + 50, x : x + 50] = 0
-        weight[y : y + 50, x : x + 50] = 0
-    if rng.random() < 0.2:
-        noise = cv2.randn(np.empty_like(field), 0, float(rng.uniform(0, 0.4)))
-        field += noise * weight
+        relief, thread = -relief, -thread
+    for field, weight in ((relief, inside), (thread, patch)):
+        if rng.random() < 0.25:
+            x, y = rng.integers(0, len(field), 2)
+            field[y : y + 50, x : x + 50] = 0
+            weight[y : y + 50, x : x + 50] = 0
+        if rng.random() < 0.2:
+            noise = cv2.randn(np.empty_like(field), 0, float(rng.uniform(0, 0.4)))
+            field += noise * weight
     if rng.random() < 0.15:
-        field = cv2.GaussianBlur(field, (0, 0), rng.uniform(0.4, 0.9)) * weight
-    return field, weight
+        relief = cv2.GaussianBlur(relief, (0, 0), rng.uniform(0.4, 0.9)) * inside
+    contrast, grain = (
+        number + float(rng.normal(0, 0.03)) for number in (cloth.contrast, cloth.grain)
+    )
+    return Cloth(relief, inside, contrast, thread, patch, grain)
+
+
+def turn(relief: Array, inside: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """The relief turned by up to 12° and seen from a little nearer or farther."""
+    middle = (WINDOW / 2 - 0.5, WINDOW / 2 - 0.5)
+    angle, scale = rng.uniform(-12, 12), np.exp(rng.uniform(-0.2, 0.2))
+    matrix = cv2.getRotationMatrix2D(middle, angle, scale)
+    size = (WINDOW, WINDOW)
+    turned = cv2.warpAffine(inside, matrix, size, flags=cv2.INTER_NEAREST)
+    return cv2.warpAffine(relief, matrix, size, flags=cv2.INTER_LINEAR) * turned, turned
 
 
 def gather(
     cloths: Cloths, rows: NDArray[np.int64], view: NDArray[np.int64], rng: np.random.Generator
 ) -> Views:
     """View `view[i]` of cloth `rows[i]`, changed at random."""
-    half = (WINDOW // 2, WINDOW // 2)
-    details, reliefs, weights, numbers = [], [], [], []
+    planes: tuple[list[NDArray[np.float32]], ...] = ([], [], [], [])
+    numbers = []
     for row, number in zip(rows, view, strict=True):
-        field, weight, contrast = cloths.view(row, number)
-        field, weight = augment(field, weight, rng)
-        detail, strength = detail_field(field, weight)
-        details.append(detail)
-        reliefs.append(cv2.resize(field, half, interpolation=cv2.INTER_AREA))
-        weights.append(weight)
-        numbers.append((contrast, strength))
-    planes = [torch.from_numpy(np.stack(p))[:, None] for p in (details, reliefs, weights)]
-    return planes[0], planes[1], planes[2], torch.tensor(numbers, dtype=torch.float32)
+        cloth = augment(cloths.view(row, number), rng)
+        detail, strength = detail_field(cloth.relief, cloth.inside)
+        seen = (np.stack((cloth.relief, detail)), cloth.inside[None])
+        for several, plane in zip(
+            planes, (*seen, cloth.thread[None], cloth.patch[None]), strict=True
+        ):
+            several.append(plane)
+        numbers.append((*spectrum(cloth.thread), cloth.contrast, strength, cloth.grain))
+    relief, inside, thread, patch = (torch.from_numpy(np.stack(several)) for several in planes)
+    return relief, inside, thread, patch, torch.tensor(np.array(numbers, np.float32))
 
 
 class Fitting:
@@ -183,8 +221,8 @@ class Fitting:
             plain = torch.full((len(unsure),), list(KINDS).index("plain"))
             kinds = torch.cat((kinds, plain))
         loss = kind_loss(taught, self.network.proxies, kinds, TEMPERATURE)
-        loss = loss + 0.2 * instance_loss(*drawn_pair, TEMPERATURE)
-        loss = loss + 0.2 * instance_loss(*real_pair, TEMPERATURE)
+        loss = loss + SAME_CLOTH * instance_loss(*drawn_pair, TEMPERATURE)
+        loss = loss + SAME_CLOTH * instance_loss(*real_pair, TEMPERATURE)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -200,7 +238,7 @@ class Fitting:
 def _two_views(
     cloths: Cloths, rows: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[Views, Views]:
-    views = rng.random((len(rows), cloths.fields.shape[1])).argsort(axis=1)
+    views = rng.random((len(rows), cloths.views)).argsort(axis=1)
     return gather(cloths, rows, views[:, 0], rng), gather(cloths, rows, views[:, 1], rng)
 
 
@@ -216,7 +254,7 @@ def export_texture(network: ClothNet, out: Path) -> None:
         hidden.bias.copy_(network.hidden.bias + network.hidden.weight @ shift)
         hidden.weight.copy_(network.hidden.weight * gain[None])
     proxies = functional.normalize(network.proxies, dim=1).detach().numpy()
-    arrays = export_stack(network.fine, "fine") | export_stack(network.coarse, "coarse")
+    arrays = export_stack(network.relief, "relief") | export_stack(network.thread, "thread")
     arrays |= export_dense(hidden, "hidden") | export_dense(network.head, "head")
     arrays |= {"kinds": np.array(list(KINDS)), "proxies": proxies.astype(np.float32)}
     write_arrays(out, arrays)
@@ -226,21 +264,21 @@ def prepare(work: Path, photographs: Path, count: int, seed: int, until: float) 
     """Draw and read in `work` what is not there yet; False if time ran out."""
     if not (work / "real.npz").exists():
         read_cloths(photographs).save(work / "real.npz")
+    outlines = [outline.mask for outline in read_outlines(photographs)]
     for number in range(count // SHARD):
         path = work / f"cloths-{number}.npz"
         if path.exists():
             continue
         if time.monotonic() > until:
             return False
-        draw_cloths(SHARD, seed * 1000 + number).save(path)
+        draw_cloths(SHARD, seed * 1000 + number, outlines).save(path)
         logger.info("texture: %s drawn", path.name)
     return True
 
 
 def read_drawn(work: Path, count: int) -> Cloths:
-    shards = [Cloths.load(work / f"cloths-{number}.npz") for number in range(count // SHARD)]
-    names = ("fields", "weights", "contrasts", "kinds")
-    return Cloths(*(np.concatenate([getattr(shard, n) for shard in shards]) for n in names))
+    paths = [work / f"cloths-{number}.npz" for number in range(count // SHARD)]
+    return Cloths.joined([Cloths.load(path) for path in paths])
 
 
 def fit_texture(
@@ -248,8 +286,8 @@ def fit_texture(
     photographs: Path,
     work: Path,
     *,
-    count: int = 2000,
-    steps: int = 900,
+    count: int = 4000,
+    steps: int = 2000,
     seed: int = 1,
     minutes: float = float("inf"),
 ) -> bool:

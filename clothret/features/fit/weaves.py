@@ -21,6 +21,23 @@ def faint_weave(u: Field, v: Field, rng: np.random.Generator) -> Field:
     return np.clip(0.05 + rng.uniform(0.003, 0.02) * thread, 0, 1)
 
 
+def panels(u: Field, v: Field, rng: np.random.Generator) -> Field:
+    """Plain cloth of two colors sewn together; one repeat is the garment's side."""
+    along = v if rng.random() < 0.7 else u
+    return edge(along - along.mean() - rng.uniform(-0.3, 0.3), 0.03)
+
+
+def grain(u: Field, v: Field, rng: np.random.Generator) -> Field:
+    """Plain cloth that is uneven from pixel to pixel, or from thread to thread."""
+    rough = rng.normal(0, 1, u.shape)
+    style = rng.integers(3)
+    if style == 1:  # slubs: single threads that are thicker for a while
+        rough = noise(u * 0.6, v * 12, rng) if rng.random() < 0.5 else noise(u * 12, v * 0.6, rng)
+    elif style == 2:
+        rough = noise(u * 8, v * 8, rng, 2)
+    return np.clip(0.2 + rng.uniform(0.005, 0.05) * rough, 0, 1)
+
+
 def herringbone(u: Field, v: Field, rng: np.random.Generator) -> Field:
     """Diagonal ribs that turn at every column; the ribs of neighbors may be shifted."""
     if rng.random() < 0.2:  # turned: bands instead of columns
