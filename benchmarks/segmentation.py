@@ -90,7 +90,7 @@ def prepare(source: Path | None, side: int, out: Path) -> Path:
     if source is not None:
         model, config = load_model(source)
         config = dataclasses.replace(
-            config, min_size=side, max_size=side, scheme=config.train_scheme
+            config, min_size=side, max_size=side, enlarge=1.0, scheme=config.train_scheme
         )
     else:
         torch.manual_seed(0)

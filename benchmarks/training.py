@@ -178,7 +178,12 @@ def learners() -> dict[str, list[Learner]]:
     """
     demo, small, plain = PRESETS["demo"], PRESETS["small"], PRESETS["baseline"].model
     ours = replace(
-        small.model, min_size=320, max_size=320, anchor_sizes=(49, 89, 142, 249), mask_samples=8
+        small.model,
+        min_size=320,
+        max_size=320,
+        enlarge=1.0,
+        anchor_sizes=(49, 89, 142, 249),
+        mask_samples=8,
     )
     theirs = replace(plain, weights_backbone="none", min_size=320, max_size=320)
     return {

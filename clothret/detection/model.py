@@ -12,7 +12,8 @@ Three things differ from `torchvision.models.detection.maskrcnn_resnet*_fpn`:
   supervision is what a network from scratch lacks most when photographs are few.
 
 Source: He et al., "Mask R-CNN", ICCV 2017; Chen et al., "Hybrid Task Cascade", CVPR 2019 (the
-semantic branch).
+semantic branch); Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019
+(`enlarge`).
 """
 
 import json
@@ -63,6 +64,8 @@ class ModelConfig:
         rpn_first_level: finest stage where anchors are placed; finer ones serve masks alone.
         min_size, max_size: the shorter side becomes `min_size` px unless the longer would
             exceed `max_size` px.
+        enlarge: factor on both once the network is trained. Moved and scaled samples show it
+            larger garments than whole pictures do.
         anchor_sizes: side in px, one per level from `rpn_first_level` to the pooled one.
         anchor_ratios: height / width.
         rpn_samples: anchors per image in the RPN's loss.
@@ -95,6 +98,7 @@ class ModelConfig:
     rpn_first_level: int = 2
     min_size: int = 800
     max_size: int = 1333
+    enlarge: float = 1.0
     anchor_sizes: tuple[int, ...] = (32, 64, 128, 256, 512)
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     rpn_samples: int = 256
@@ -128,6 +132,8 @@ class ModelConfig:
             faults.append("shared_regression where train_categories is set")
         if not 0 <= self.trainable_layers <= 5:
             faults.append(f"trainable_layers within 0..5, got {self.trainable_layers}")
+        if not self.enlarge > 0:
+            faults.append(f"enlarge > 0, got {self.enlarge}")
         if faults:
             raise ValueError("model configuration: expected " + "; ".join(faults))
 
@@ -399,8 +405,8 @@ def build_model(config: ModelConfig, *, load_backbone: bool = True) -> GarmentRC
         mask_samples=config.mask_samples,
         mask_dice=config.mask_dice,
         merged=config.train_categories and config.scheme == "binary",
-        min_size=config.min_size,
-        max_size=config.max_size,
+        min_size=round(config.min_size * config.enlarge),
+        max_size=round(config.max_size * config.enlarge),
         rpn_anchor_generator=_anchors(config),
         rpn_head=FloatRPNHead(channels, len(config.anchor_ratios)),
         box_roi_pool=MultiScaleRoIAlign(

@@ -157,6 +157,7 @@ _SMALL = Preset(
         fpn_levels=(2, 5),
         min_size=288,
         max_size=288,
+        enlarge=1.15,
         anchor_sizes=(44, 80, 128, 224),
         anchor_ratios=(0.9, 1.6, 2.8),
         box_samples=32,

@@ -10,6 +10,7 @@ import torch
 import torchvision
 from torchvision.models.detection.image_list import ImageList
 
+from clothret.detection.fast_forward import entry_of
 from clothret.detection.model import (
     ModelConfig,
     build_model,
@@ -112,6 +113,16 @@ def test_dice_comes_on_top_of_the_cross_entropy() -> None:
     plain, with_dice = losses
     assert 0 < with_dice["loss_mask"] - plain["loss_mask"] < 1
     assert with_dice["loss_classifier"] == plain["loss_classifier"]
+
+
+def test_pictures_enter_a_trained_network_enlarged(tmp_path: Path) -> None:
+    config = replace(LEARNER, min_size=64, max_size=80, enlarge=1.25)
+    save_model(tmp_path, build_model(config).state_dict(), config)
+    model, _ = load_model(tmp_path)
+    assert entry_of(model).size((100, 100)) == (80, 80)
+    assert entry_of(model).size((100, 400)) == (25, 100)
+    with pytest.raises(ValueError, match="enlarge > 0"):
+        replace(config, enlarge=0.0)
 
 
 def test_masks_are_pooled_from_the_finest_level_where_asked_for() -> None:
