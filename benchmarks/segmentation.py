@@ -163,7 +163,10 @@ def report(split: Annotations, chosen: dict[str, System], *, with_figures: bool)
         ratio = statistics.median(b / o for b, o in zip(base, own, strict=True))
         figures = ("–", "–")
         if with_figures:
-            both = coco_metrics(split, found[name], "binary")
+            garments = [
+                dataclasses.replace(one, labels=np.ones_like(one.labels)) for one in found[name]
+            ]
+            both = coco_metrics(split, garments, "binary")
             figures = tuple(f"{100 * both[kind]['AP']:.2f}" for kind in ("bbox", "segm"))
         middle = 1000 * statistics.median(own)
         print(f"| {name} | {middle:.0f} | {ratio:.2f} | {figures[0]} | {figures[1]} |")
