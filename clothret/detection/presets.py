@@ -169,7 +169,7 @@ _SMALL = Preset(
         head_norm=True,
     ),
     TrainConfig(
-        epochs=100,
+        epochs=50,
         batch=2,
         lr=1e-3,
         clip=10.0,
