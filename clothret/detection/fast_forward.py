@@ -170,14 +170,8 @@ class FastForward:
         pooled = self.roi.box_roi_pool(features, proposals, sizes)
         classes, regression = self.pieces.boxes(pooled)
         counts = [len(regions) for regions in proposals]
-        chosen = [
-            self._select(*region, size)
-            for region, size in zip(
-                zip(classes.split(counts), regression.split(counts), proposals, strict=True),
-                sizes,
-                strict=True,
-            )
-        ]
+        parts = (classes.split(counts), regression.split(counts), proposals, sizes)
+        chosen = [self._select(*picture) for picture in zip(*parts, strict=True)]
         grids = self._grids(features, chosen, sizes)
         return [
             Found(*garments, grid, self.merged)

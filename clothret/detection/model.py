@@ -82,7 +82,8 @@ class ModelConfig:
         mask_dice: weight of the Dice loss beside the mask head's cross-entropy; 0: none.
         head_norm: norms in the pyramid, the box head and the mask head: from scratch, heads
             learn two to three times faster with them.
-        shared_regression: one set of box deltas and one mask for all categories.
+        shared_regression: one set of box deltas for all categories, and one mask unless
+            `mask_categories`.
         semantic: learn each pixel's category on the finest level, in training alone.
     """
 
@@ -130,6 +131,8 @@ class ModelConfig:
             faults.append(f"{levels} anchor_sizes (one per level), got {self.anchor_sizes}")
         if self.train_categories and not self.shared_regression:
             faults.append("shared_regression where train_categories is set")
+        if self.mask_categories and not self.shared_regression:
+            faults.append("shared_regression where mask_categories is set")
         if not 0 <= self.trainable_layers <= 5:
             faults.append(f"trainable_layers within 0..5, got {self.trainable_layers}")
         if not self.enlarge > 0:

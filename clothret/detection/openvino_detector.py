@@ -88,18 +88,17 @@ class OpenVINODetector:
         return answers
 
     def _find(self, entered: Floats) -> Found:
-        size, batch = entered.shape[:2], to_batch([entered])
+        plan, size, batch = self.plan, entered.shape[:2], to_batch([entered])
         answers = self._run("pyramid", batch)
-        levels = len(self.plan.strides)
+        levels = len(plan.strides)
         features = [np.ascontiguousarray(one[0].transpose(1, 2, 0)) for one in answers[:levels]]
         heads = answers[levels:]
         half = len(heads) // 2
         proposals = self._propose(heads[:half], heads[half:], size, batch.shape[2:])
         if not len(proposals):
             return Found.nothing()
-        pooled = self._pool(features, self.plan.box_levels, proposals, self.plan.box_grid)
+        pooled = self._pool(features, plan.box_levels, proposals, plan.box_grid)
         logits, deltas = self._run("boxes", pooled)
-        plan = self.plan
         boxes, scores, labels = select_garments(
             logits,
             deltas,
@@ -113,7 +112,7 @@ class OpenVINODetector:
         )
         if not len(boxes):
             return Found.nothing()
-        pooled = self._pool(features, self.plan.mask_levels, boxes, self.plan.mask_grid)
+        pooled = self._pool(features, plan.mask_levels, boxes, plan.mask_grid)
         cells = self._run("masks", pooled)[0]
         grids = sigmoid(cells[np.arange(len(labels)), labels])
         return Found(boxes, scores, labels, grids, plan.merged)

@@ -104,15 +104,12 @@ def thread_field(
     """
     rgb, patch = _patch(canvas, middle)
     plane, luma = cv2.split(cv2.transform(rgb.astype(np.float32), np.stack((axis, LUMA))))
-    near, around = (
-        np.maximum(cv2.blur(patch, (side, side), borderType=cv2.BORDER_CONSTANT), 1e-4)
-        for side in (THREAD, AROUND)
-    )
-    detail = plane - _box_sum(plane * patch, THREAD) / near
+    near, around = (np.maximum(_blur(patch, side), 1e-4) for side in (THREAD, AROUND))
+    detail = plane - _blur(plane * patch, THREAD) / near
     detail *= patch
     square = detail * detail
-    light = _box_sum(luma * patch, AROUND) / around + DARKEST
-    strength = np.sqrt(np.maximum(_box_sum(square, AROUND) / around, 0))
+    light = _blur(luma * patch, AROUND) / around + DARKEST
+    strength = np.sqrt(np.maximum(_blur(square, AROUND) / around, 0))
     inside = max(float(patch.sum()), 1.0)
     deviation = float(np.sqrt(square.sum() / inside)) / (float(np.vdot(light, patch)) / inside)
     even = np.clip(detail / (strength + NOISE * light), -4, 4)
@@ -143,11 +140,11 @@ def detail_field(
 
 def _box_mean(field: Array, weight: Array, side: int) -> Array:
     """Mean over the garment's pixels in a square; `field` is 0 outside it."""
-    mean: Array = _box_sum(field, side) / (_box_sum(weight, side) + np.float32(1e-4))
+    mean: Array = _blur(field, side) / (_blur(weight, side) + np.float32(1e-4))
     return mean
 
 
-def _box_sum(field: Array, side: int) -> Array:
+def _blur(field: Array, side: int) -> Array:
     """Mean over a square, outside the array 0."""
     return cv2.blur(field, (side, side), borderType=cv2.BORDER_CONSTANT)
 

@@ -75,8 +75,8 @@ def rle_to_boxes(rles: Sequence[bytes], size: tuple[int, int]) -> NDArray[np.flo
 
 def rle_to_box(rle: bytes, size: tuple[int, int]) -> NDArray[np.float32]:
     """(4,) float32 x1, y1, x2, y2 around the mask, ends exclusive; zeros if it is empty."""
-    x, y, width, height = coco_mask.toBbox(_coco(rle, size))
-    return np.array([x, y, x + width, y + height], np.float32)
+    box: NDArray[np.float32] = rle_to_boxes([rle], size)[0]
+    return box
 
 
 def rle_iou(

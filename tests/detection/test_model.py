@@ -90,6 +90,11 @@ def test_each_category_has_a_mask_that_starts_as_the_shared_one() -> None:
     assert (changed != logits).any(dim=(0, 2, 3)).nonzero().tolist() == [[5]]
 
 
+def test_a_mask_per_category_goes_with_a_shared_one() -> None:
+    with pytest.raises(ValueError, match="shared_regression where mask_categories"):
+        replace(LEARNER, mask_categories=True)
+
+
 def test_dice_is_counted_by_hand() -> None:
     """8 of 16 cells are wanted; found are these, 4 of them, the others: 0, 1 - 9/13, 1 - 1/17."""
     wanted = torch.zeros(3, 4, 4)
